@@ -1,0 +1,311 @@
+"""What the reader and the evaluation return: frozen, validated on construction; JSON is made here and nowhere else.
+
+Coordinates are integer pixels of the upright input picture (after EXIF rotation), x to the right, y down.
+"""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from math import prod
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+N_CLASSES = 10
+# Shares of a percent do not help anyone choose another reading.
+MIN_ALTERNATIVE_CONFIDENCE = 0.005
+MAX_ALTERNATIVES = 3
+
+
+class Box(NamedTuple):
+    """An upright rectangle in pixels: left, top, width, height."""
+
+    x: int
+    y: int
+    w: int
+    h: int
+
+
+class Reason(StrEnum):
+    """Why ink was seen and not read."""
+
+    NOT_A_DIGIT = "not a digit"
+    UNCLEAR = "too unclear to tell which digit"
+    RULED_LINE = "a ruled line"
+    EDGE = "cut by the edge of the picture"
+    TOO_SMALL = "too small"
+    TOO_LARGE = "too large for a digit"
+    TOO_FAINT = "too faint"
+
+
+@dataclass(frozen=True, slots=True)
+class Digit:
+    """One digit that was read.
+
+    Attributes:
+        value: 0 to 9.
+        confidence: probability of `value`, 0 to 1.
+        box: where, in pixels of the upright picture.
+        line: index of its text line, from 0.
+        probs: the probabilities of all ten classes.
+        alternatives: other readings as (value, confidence), likeliest first; empty if none is near.
+    """
+
+    value: int
+    confidence: float
+    box: Box
+    line: int
+    probs: tuple[float, ...]
+    alternatives: tuple[tuple[int, float], ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Check the invariants and derive the alternatives from `probs`."""
+        if not 0 <= self.value < N_CLASSES:
+            raise ValueError(f"value must be 0 to 9, got {self.value}")
+        if not 0.0 <= self.confidence <= 1.0:
+            raise ValueError(f"confidence must be 0 to 1, got {self.confidence}")
+        if len(self.probs) != N_CLASSES:
+            raise ValueError(f"probs must have {N_CLASSES} entries, got {len(self.probs)}")
+        others = sorted(((p, v) for v, p in enumerate(self.probs) if v != self.value), reverse=True)
+        near = tuple((v, p) for p, v in others[:MAX_ALTERNATIVES] if p >= MIN_ALTERNATIVE_CONFIDENCE)
+        object.__setattr__(self, "alternatives", near)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As the API returns it."""
+        return {
+            "value": self.value,
+            "confidence": round(self.confidence, 4),
+            "box": list(self.box),
+            "line": self.line,
+            "alternatives": [[value, round(p, 4)] for value, p in self.alternatives],
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """Ink that was seen and not read, and why."""
+
+    box: Box
+    reason: Reason
+
+    def to_dict(self) -> dict[str, Any]:
+        """As the API returns it."""
+        return {"box": list(self.box), "reason": str(self.reason)}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Candidate:
+    """Ink that may be one digit: what any finder hands to the reader.
+
+    Attributes:
+        box: where, in pixels of the upright picture.
+        ink: (h, w) uint8, 0 for paper and 255 for ink: this candidate's strokes alone, tightly cropped. Its size may
+            differ from the box's where the finder worked at another scale.
+        probs: (10,) float32, the finder's own opinion, or None.
+    """
+
+    box: Box
+    ink: npt.NDArray[np.uint8]
+    probs: npt.NDArray[np.float32] | None = None
+
+    def __post_init__(self) -> None:
+        """Check the crop's shape and type."""
+        if self.ink.ndim != 2 or self.ink.dtype != np.uint8 or self.ink.size == 0:
+            raise ValueError(f"ink must be a non-empty 2-D uint8 array, got {self.ink.dtype} {self.ink.shape}")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Stages:
+    """The pictures between input and answer, for showing how it was read.
+
+    Attributes:
+        upright: (H, W, 3) uint8 RGB, the picture as it was worked on.
+        contrast: (H, W) uint8, ink light on dark, the light flattened.
+        heatmap: (h, w) uint8, where digits are likely, or None without a detector.
+        ink: (H, W) uint8, 0 for paper and 255 for ink, or None.
+        images: (n_digits, 28, 28) uint8, what the classifier saw, in reading order.
+    """
+
+    upright: npt.NDArray[np.uint8]
+    contrast: npt.NDArray[np.uint8]
+    heatmap: npt.NDArray[np.uint8] | None
+    ink: npt.NDArray[np.uint8] | None
+    images: npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class Timings:
+    """Where the time went, in milliseconds."""
+
+    decode: float = 0.0
+    locate: float = 0.0
+    classify: float = 0.0
+
+    def to_dict(self) -> dict[str, int]:
+        """As the API returns it: whole milliseconds."""
+        return {"decode": round(self.decode), "locate": round(self.locate), "classify": round(self.classify)}
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What was read in one picture.
+
+    Attributes:
+        digits: in reading order.
+        rejected: what was seen and not read.
+        size: (w, h) of the upright picture.
+        rotation: degrees clockwise by which the picture was turned to be read: 0, 90, 180 or 270.
+        model: name@hash of the classifier's checkpoint.
+        detector: name@hash of the detector's checkpoint, or the name of the method.
+        timings: where the time went.
+        stages: the intermediate pictures, if they were asked for.
+    """
+
+    digits: tuple[Digit, ...]
+    rejected: tuple[Rejected, ...]
+    size: tuple[int, int]
+    model: str
+    detector: str
+    timings: Timings = Timings()
+    rotation: int = 0
+    stages: Stages | None = None
+
+    def __post_init__(self) -> None:
+        """Check the invariants."""
+        if self.rotation not in (0, 90, 180, 270):
+            raise ValueError(f"rotation must be 0, 90, 180 or 270, got {self.rotation}")
+        lines = [digit.line for digit in self.digits]
+        if lines != sorted(lines):
+            raise ValueError(f"digits must come line by line, got lines {lines}")
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """The text of each line, in reading order; empty if nothing was read."""
+        texts: dict[int, str] = {}
+        for digit in self.digits:
+            texts[digit.line] = texts.get(digit.line, "") + str(digit.value)
+        return tuple(texts.values())
+
+    @property
+    def text(self) -> str:
+        """All digits in reading order, the lines joined; "" if nothing was read."""
+        return "".join(self.lines)
+
+    @property
+    def confidence(self) -> float:
+        """Probability that the whole string is right, its digits taken as independent; 0.0 if nothing was read."""
+        return prod(digit.confidence for digit in self.digits) if self.digits else 0.0
+
+    def to_dict(self) -> dict[str, Any]:
+        """As the API returns it: plain JSON types only."""
+        return {
+            "text": self.text,
+            "lines": list(self.lines),
+            "confidence": round(self.confidence, 4),
+            "rotation": self.rotation,
+            "size": list(self.size),
+            "digits": [digit.to_dict() for digit in self.digits],
+            "rejected": [rejected.to_dict() for rejected in self.rejected],
+            "model": self.model,
+            "detector": self.detector,
+            "milliseconds": self.timings.to_dict(),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Mistake:
+    """One image that was read wrong: its index in the data set, the truth, the prediction and its confidence."""
+
+    index: int
+    truth: int
+    predicted: int
+    confidence: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """As the API returns it."""
+        return {
+            "index": self.index,
+            "truth": self.truth,
+            "predicted": self.predicted,
+            "confidence": round(self.confidence, 4),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class DigitScore:
+    """Precision, recall and F1 (each 0 to 1) of one class, and how many images of it there were."""
+
+    precision: float
+    recall: float
+    f1: float
+    support: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """As the API returns it."""
+        return {
+            "precision": round(self.precision, 4),
+            "recall": round(self.recall, 4),
+            "f1": round(self.f1, 4),
+            "support": self.support,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """An evaluation, finished or under way.
+
+    Attributes:
+        dataset: its name, "uci" or "mnist".
+        checkpoint: name@hash.
+        n: images read so far.
+        n_total: images to read.
+        n_correct: of `n`.
+        interval: 95 % Wilson interval of the accuracy.
+        confusion: 10 rows (truth) of 10 counts (prediction).
+        per_digit: the ten classes' scores.
+        ece: expected calibration error, 15 bins, 0 to 1.
+        mistakes: the most confident first.
+        images_per_second: measured over the classifier's work.
+        done: True in the last report.
+    """
+
+    dataset: str
+    checkpoint: str
+    n: int
+    n_total: int
+    n_correct: int
+    interval: tuple[float, float]
+    confusion: tuple[tuple[int, ...], ...]
+    per_digit: tuple[DigitScore, ...]
+    ece: float
+    mistakes: tuple[Mistake, ...]
+    images_per_second: float
+    done: bool
+
+    def __post_init__(self) -> None:
+        """Check the invariants."""
+        if not 0 <= self.n_correct <= self.n <= self.n_total:
+            raise ValueError(f"need 0 <= n_correct <= n <= n_total, got {self.n_correct}, {self.n}, {self.n_total}")
+
+    @property
+    def accuracy(self) -> float:
+        """Share of right answers so far, 0 to 1; 0.0 before the first image."""
+        return self.n_correct / self.n if self.n else 0.0
+
+    def to_dict(self) -> dict[str, Any]:
+        """As the API returns it: plain JSON types only."""
+        return {
+            "dataset": self.dataset,
+            "checkpoint": self.checkpoint,
+            "n": self.n,
+            "n_total": self.n_total,
+            "n_correct": self.n_correct,
+            "accuracy": round(self.accuracy, 6),
+            "interval": [round(bound, 6) for bound in self.interval],
+            "confusion": [list(row) for row in self.confusion],
+            "per_digit": [score.to_dict() for score in self.per_digit],
+            "ece": round(self.ece, 6),
+            "mistakes": [mistake.to_dict() for mistake in self.mistakes],
+            "done": self.done,
+            "images_per_second": round(self.images_per_second),
+        }
