@@ -1,0 +1,144 @@
+"""The digit networks: SeedCNN, the article's, and DigitNet, ours. Plain modules, no file access of their own.
+
+Both take (B, 1, 28, 28) float images, normalised with the mean and standard deviation that their checkpoint carries,
+and give (B, 10) logits. `PyTorchModelHubMixin` is there for strangers: `DigitNet.from_pretrained("user/name")` works
+without the rest of the package. Our own loading is stricter: `digitcore.checkpoint.load_checkpoint`.
+"""
+
+from typing import Any, Self
+
+import torch
+import torch.nn.functional as F
+from huggingface_hub import PyTorchModelHubMixin
+from torch import Tensor, nn
+
+from digitcore.errors import CheckpointError, ConfigError
+from digitcore.results import N_CLASSES
+
+IMAGE_SIZE_PX = 28
+# A checkpoint from elsewhere names its width: wide enough for any digit network, too narrow to eat the memory.
+MIN_WIDTH, MAX_WIDTH = 8, 128
+
+
+class HubModel(nn.Module, PyTorchModelHubMixin):
+    """A module whose `from_pretrained` reads digitcore's config.json and refuses pickles."""
+
+    @classmethod
+    def _from_pretrained(cls, *, config: dict[str, Any] | None = None, **options: Any) -> Self:
+        """Take the constructor's arguments from "arguments", where digitcore's config.json keeps them."""
+        arguments = (config or {}).get("arguments", {})
+        return super()._from_pretrained(**{"strict": True, **arguments, **options})
+
+    @classmethod
+    def _load_as_pickle(cls, model: nn.Module, model_file: str, map_location: str, strict: bool) -> nn.Module:
+        """A pickle can run code when it is opened: never."""
+        raise CheckpointError(f"{model_file} is a pickle; digitcore opens safetensors only.")
+
+
+class SeedCNN(HubModel, library_name="digitcore", license="apache-2.0", pipeline_tag="image-classification"):
+    """The article's network: two 5×5 convolutions (16 and 32 channels), each max-pooled by two, and one linear layer.
+
+    28,938 parameters, 2.8 M multiply-adds an image.
+    """
+
+    def __init__(self) -> None:
+        """Initialise as PyTorch does by default, as the article did."""
+        super().__init__()
+        self.conv1 = nn.Conv2d(1, 16, kernel_size=5, padding=2)
+        self.conv2 = nn.Conv2d(16, 32, kernel_size=5, padding=2)
+        self.fc = nn.Linear(32 * 7 * 7, N_CLASSES)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(B, 1, 28, 28) float, normalised → (B, 10) logits."""
+        features = F.max_pool2d(F.relu(self.conv1(images), inplace=True), 2)  # (B, 16, 14, 14)
+        features = F.max_pool2d(F.relu(self.conv2(features), inplace=True), 2)  # (B, 32, 7, 7)
+        return self.fc(features.flatten(1))
+
+
+class ConvNorm(nn.Sequential):
+    """A 3×3 convolution and its batch norm, without activation."""
+
+    def __init__(self, n_in: int, n_out: int, stride: int = 1) -> None:
+        """No bias: the batch norm has one."""
+        super().__init__(nn.Conv2d(n_in, n_out, 3, stride, padding=1, bias=False), nn.BatchNorm2d(n_out))
+
+
+class ResidualBlock(nn.Module):
+    """Two 3×3 convolutions around a shortcut (He et al., CVPR 2016)."""
+
+    def __init__(self, n_channels: int) -> None:
+        """Start as the identity: the last batch norm's scale is zero (Goyal et al., 2017, section 5.1)."""
+        super().__init__()
+        self.first = ConvNorm(n_channels, n_channels)
+        self.second = ConvNorm(n_channels, n_channels)
+        nn.init.zeros_(self.second[1].weight)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(B, C, H, W) → (B, C, H, W)."""
+        hidden = F.relu(self.first(features), inplace=True)
+        return F.relu(features + self.second(hidden), inplace=True)
+
+
+class DigitNet(HubModel, library_name="digitcore", license="apache-2.0", pipeline_tag="image-classification"):
+    """Our network: a stem, then three halvings (14, 7 and 4 px), each but the first followed by a residual block.
+
+    Halving by strided convolutions right after the stem keeps most of the work at 14 px and below, where a CPU is
+    quick. 379,618 parameters and 12.0 M multiply-adds an image at the default width.
+    """
+
+    def __init__(self, width: int = 24) -> None:
+        """Build it.
+
+        Args:
+            width: channels of the stem; the stages have 2, 3 and 4 times as many.
+        """
+        super().__init__()
+        if not isinstance(width, int) or not MIN_WIDTH <= width <= MAX_WIDTH:
+            raise ConfigError(
+                f"DigitNet's width must be a whole number from {MIN_WIDTH} to {MAX_WIDTH}, got {width!r}."
+            )
+        self.stem = ConvNorm(1, width)
+        self.down1 = ConvNorm(width, 2 * width, stride=2)
+        self.down2 = ConvNorm(2 * width, 3 * width, stride=2)
+        self.block2 = ResidualBlock(3 * width)
+        self.down3 = ConvNorm(3 * width, 4 * width, stride=2)
+        self.block3 = ResidualBlock(4 * width)
+        self.fc = nn.Linear(4 * width * 4 * 4, N_CLASSES)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(B, 1, 28, 28) float, normalised → (B, 10) logits."""
+        features = F.relu(self.stem(images), inplace=True)  # (B, W, 28, 28)
+        features = F.relu(self.down1(features), inplace=True)  # (B, 2W, 14, 14)
+        features = self.block2(F.relu(self.down2(features), inplace=True))  # (B, 3W, 7, 7)
+        features = self.block3(F.relu(self.down3(features), inplace=True))  # (B, 4W, 4, 4)
+        return self.fc(features.flatten(1))
+
+
+ARCHITECTURES: dict[str, type[HubModel]] = {"SeedCNN": SeedCNN, "DigitNet": DigitNet}
+
+
+def count_parameters(model: nn.Module) -> int:
+    """How many numbers the model learns."""
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def count_multiply_adds(model: nn.Module) -> int:
+    """Multiply-adds of convolutions and linear layers for one (1, 1, 28, 28) image."""
+    counts: list[int] = []
+
+    def count(module: nn.Module, inputs: tuple[Tensor, ...], result: Tensor) -> None:
+        # Each value of the result is one dot product with one filter.
+        counts.append(result.numel() * module.weight[0].numel())
+
+    layers = [module for module in model.modules() if isinstance(module, nn.Conv2d | nn.Linear)]
+    handles = [layer.register_forward_hook(count) for layer in layers]
+    was_training = model.training
+    try:
+        device = next(model.parameters()).device
+        with torch.inference_mode():
+            model.eval()(torch.zeros(1, 1, IMAGE_SIZE_PX, IMAGE_SIZE_PX, device=device))
+    finally:
+        model.train(was_training)
+        for handle in handles:
+            handle.remove()
+    return sum(counts)
