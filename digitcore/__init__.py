@@ -1,0 +1,1 @@
+"""Reads handwritten digits from a sketch, a photo or a program, and says how sure it is."""

@@ -1,0 +1,81 @@
+"""28×28 images → calibrated probabilities, and "is it a digit?"."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from digitcore.checkpoint import Checkpoint
+from digitcore.device import pick_device
+from digitcore.errors import ImageError
+from digitcore.results import N_CLASSES
+
+# A page has hundreds of digits at the most; a data set is streamed in parts by its caller.
+MAX_BATCH = 1024
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Classification:
+    """What the network says of B images.
+
+    Attributes:
+        probs: (B, 10) float32, each row sums to 1.
+        is_digit: (B,) float32, 0 to 1.
+    """
+
+    probs: npt.NDArray[np.float32]
+    is_digit: npt.NDArray[np.float32]
+
+
+class DigitClassifier:
+    """A digit network on its device, ready to answer; holds no state between calls."""
+
+    def __init__(self, checkpoint: Checkpoint, device: str | None = None) -> None:
+        """Place the network.
+
+        Args:
+            checkpoint: as `digitcore.checkpoint.load_checkpoint` gives it.
+            device: as torch spells it; None picks.
+        """
+        self.checkpoint = checkpoint
+        self.device = pick_device(device)
+        self._model = checkpoint.model.to(self.device).eval()
+
+    @property
+    def label(self) -> str:
+        """name@hash of the checkpoint."""
+        return self.checkpoint.label
+
+    def classify(self, images: npt.NDArray[np.uint8]) -> Classification:
+        """Read 28×28 images.
+
+        Args:
+            images: (B, 28, 28) uint8, white on black, as `normalize_digits` makes them; B may be 0.
+
+        Returns:
+            The calibrated probabilities. Without an is-digit head, the largest one stands for `is_digit`.
+
+        Raises:
+            ImageError: if `images` has another shape or type.
+        """
+        if images.ndim != 3 or images.shape[1:] != (28, 28) or images.dtype != np.uint8:
+            raise ImageError(
+                f"Expected uint8 images of shape (B, 28, 28), white on black; got {images.dtype} {images.shape}."
+            )
+        if len(images) == 0:
+            return Classification(np.zeros((0, N_CLASSES), np.float32), np.zeros(0, np.float32))
+        parts = [self._predict(images[start : start + MAX_BATCH]) for start in range(0, len(images), MAX_BATCH)]
+        probs = np.concatenate(parts)
+        return Classification(probs, probs.max(axis=1))
+
+    @torch.inference_mode()
+    def _predict(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        """(B, 28, 28) uint8 → (B, 10) float32."""
+        config = self.checkpoint.config
+        batch = torch.from_numpy(np.ascontiguousarray(images)).to(self.device).float()
+        batch = (
+            batch.div_(255.0).sub_(config.normalization.mean).div_(config.normalization.std).unsqueeze(1)
+        )  # (B, 1, 28, 28)
+        logits = logits.float() / config.temperature
+        return logits.softmax(dim=1).cpu().numpy()
