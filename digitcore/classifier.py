@@ -73,9 +73,7 @@ class DigitClassifier:
     def _predict(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """(B, 28, 28) uint8 → (B, 10) float32."""
         config = self.checkpoint.config
-        batch = torch.from_numpy(np.ascontiguousarray(images)).to(self.device).float()
-        batch = (
-            batch.div_(255.0).sub_(config.normalization.mean).div_(config.normalization.std).unsqueeze(1)
-        )  # (B, 1, 28, 28)
-        logits = logits.float() / config.temperature
-        return logits.softmax(dim=1).cpu().numpy()
+        batch = torch.from_numpy(np.ascontiguousarray(images)).to(self.device).float().div_(255.0)
+        batch.sub_(config.normalization.mean).div_(config.normalization.std)
+        logits = self._model(batch.unsqueeze(1)).float()  # (B, 1, 28, 28) → (B, 10)
+        return (logits / config.temperature).softmax(dim=1).cpu().numpy()
