@@ -1,7 +1,7 @@
 """Streaming evaluation: a classifier and labelled images → Reports, each true of the images read so far.
 
-The app, the API and `python -m train.evaluate` share this one generator. The scores come from scikit-learn and SciPy, which are
-imported on the first report and not with the module: serving starts without them.
+The app, the API and `python -m train.evaluate` share this one generator. The scores come from scikit-learn and SciPy,
+which are imported on the first report and not with the module: serving starts without them.
 """
 
 import time
@@ -16,7 +16,7 @@ from digitcore.data import LabeledImages
 from digitcore.errors import ConfigError
 from digitcore.results import N_CLASSES, DigitScore, Mistake, Report
 
-# Small enough that a sketch drawn meanwhile waits for one batch (some 50 ms on 2 cores), large enough to keep a GPU busy.
+# Small enough that a sketch drawn meanwhile waits little for its turn, large enough to keep a GPU busy.
 BATCH_SIZE = 256
 # Four reports a second look continuous; making one costs about 15 ms.
 MIN_REPORT_INTERVAL_S = 0.25
@@ -44,8 +44,8 @@ def evaluate(
         min_report_interval_s: no report sooner than this after the one before, the last excepted; 0 reports each batch.
 
     Returns:
-        A generator of reports: one after the first batch, then at most one every `min_report_interval_s`, and a last one with
-        `done`. Closing it stops the work. An empty data set gives one report, with `n` 0, the interval (0, 1) and zeros.
+        A generator of reports: one after the first batch, then at most one every `min_report_interval_s`, and a last one
+        with `done`. Closing it stops the work. An empty data set gives one report: `n` 0, the interval (0, 1) and zeros.
 
     Raises:
         ConfigError: at once, if `limit` or `batch_size` is not a whole number in range.
@@ -122,7 +122,7 @@ def _report(
     confidences: npt.NDArray[np.float32],
     seconds: float,
 ) -> Report:
-    """Every figure, computed afresh over all images read so far: a partial report is the report of a smaller data set."""
+    """Every figure, computed afresh over all images read so far: as if the data set ended here."""
     n = len(predicted)
     labels = np.asarray(dataset.labels[:n], dtype=np.int64)
     correct = predicted == labels

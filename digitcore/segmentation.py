@@ -115,8 +115,9 @@ def _are_pieces_of_one(a: Box, b: Box) -> bool:
     """Whether two boxes hold strokes of one digit: a flag over a 5, the two strokes of a 4."""
     sideways = min(a.x + a.w, b.x + b.w) - max(a.x, b.x)
     upright = min(a.y + a.h, b.y + b.h) - max(a.y, b.y)
-    if sideways > 0 and upright > 0:
-        return sideways * upright >= MIN_NESTED_OVERLAP * min(a.w * a.h, b.w * b.h)
+    shared = max(sideways, 0) * max(upright, 0)
+    if shared >= MIN_NESTED_OVERLAP * min(a.w * a.h, b.w * b.h):
+        return True
     taller, lower = max(a.h, b.h), min(a.h, b.h)
     return (
         sideways >= MIN_SIDEWAYS_OVERLAP * min(a.w, b.w)

@@ -91,7 +91,7 @@ def test_expected_calibration_error_against_loops():
     correct = rng.random(1000) < confidences**2
     expected = 0.0
     for m in range(15):
-        members = [i for i, c in enumerate(confidences) if m / 15 < c <= (m + 1) / 15]
+        members = [i for i, c in enumerate(confidences) if m / 15 < float(c) <= (m + 1) / 15]
         if members:
             accuracy = sum(bool(correct[i]) for i in members) / len(members)
             confidence = sum(float(confidences[i]) for i in members) / len(members)
