@@ -44,8 +44,8 @@ def evaluate(
         min_report_interval_s: no report sooner than this after the one before, the last excepted; 0 reports each batch.
 
     Returns:
-        A generator of reports: one after the first batch, then at most one every `min_report_interval_s`, and a last one
-        with `done`. Closing it stops the work. An empty data set gives one report: `n` 0, the interval (0, 1) and zeros.
+        A generator of reports: one after the first batch, then at most one every `min_report_interval_s`, and a last
+        one with `done`. Closing it stops the work. An empty data set gives one: `n` 0, interval (0, 1), and zeros.
 
     Raises:
         ConfigError: at once, if `limit` or `batch_size` is not a whole number in range.
