@@ -1,0 +1,312 @@
+"""Find digit-like ink in a photo by classical means: flatten the light, tell ink from paper, keep what a pen may have drawn.
+
+    grey, at most 1280 px → contrast to a median background, dark on light or light on dark → hysteresis above the
+    local noise → long rules out → connected components, pieces of one digit joined → what cannot be a digit out
+    → the candidates' ink, its strokes no thinner than MNIST's
+
+It knows strokes, not digits: a letter or a scribble of the right size is a candidate, and the classifier decides.
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from digitcore.results import Box, Candidate, Reason, Rejected
+
+FloatImage = npt.NDArray[np.float32]
+Mask = npt.NDArray[np.uint8]
+
+# A digit of 1.2 % of the longest side still has 15 px then.
+MAX_WORK_SIDE_PX = 1280
+MIN_DIGIT_RATIO = 0.012
+MIN_DIGIT_PX = 10
+MAX_DIGIT_RATIO = 0.95
+# Specks below this share of the smallest digit are not worth a word.
+MIN_SPECK_RATIO = 0.6
+
+# The background is a median over a quarter of the picture, taken on a small copy: strokes never fill half of such a
+# window, and a shadow's edge stays sharp, which a mean would smear into a stripe.
+BACKGROUND_SIDE_PX = 128
+BACKGROUND_WINDOW_PX = 31
+# With less light than this (of 255) noise would pass for contrast.
+MIN_LIGHT = 48.0
+SMOOTHING_SIGMA_PX = 0.8
+
+# Ink takes this share of the paper's light: a faint pencil in poor light takes about 0.12.
+MIN_INK_CONTRAST = 0.07
+# Seeds of ink stand this far above the local noise (median of the absolute contrast), what grows from them half so far.
+SEED_NOISE_RATIO = 7.0
+GROWTH_RATIO = 0.5
+# Grey levels, of 255: one is quantisation; above twelve it is no noise but a thick stroke that fills the window.
+NOISE_RANGE = (1, 12)
+NOISE_SIDE_PX = 256
+NOISE_WINDOW_PX = 41
+
+# Light ink needs dark paper: below this median background (of 255) a picture may be chalk on a board.
+MAX_DARK_PAPER = 128
+POLARITY_SIDE_PX = 640
+# Wider than a bold pen's stroke: what a top-hat of this size leaves is strokes, not sheets and shadows.
+POLARITY_TOPHAT_PX = 51
+# The whole area's say beside the strokes', for strokes thicker than the top-hat.
+POLARITY_AREA_WEIGHT = 0.05
+
+# A rule runs over this share of the longest side, is thinner than a bold pen, and may waver by a pixel.
+MIN_RULE_RATIO = 0.3
+RULE_RUN_RATIO = 0.2
+MIN_RULE_RUN_PX = 40
+MAX_RULE_WIDTH_PX = 8
+
+# Two components are pieces of one digit if one is at most this high beside the other, …
+MAX_PIECE_HEIGHT_RATIO = 0.55
+MIN_PIECE_HEIGHT_RATIO = 0.12
+# … about as dark, and this near: a flag beside or above its 5, as a share of the taller one's height.
+MIN_PIECE_PEAK_RATIO = 0.5
+MAX_PIECE_GAP_RATIO = 0.12
+
+# Shape limits, wide of what people write: width to height, stroke to longest side, loops (an 8 has two; ink may blot).
+MAX_ASPECT = 2.0
+MAX_UPRIGHT_ASPECT = 12.0
+MAX_STROKE_RATIO = 0.36
+MAX_LOOPS = 3
+# Ink stands this far above the 80th percentile of what lies around it. Texture does not: it is like its surroundings.
+MIN_CLUTTER_RATIO = 4.0
+CLUTTER_PERCENTILE = 80
+
+# MNIST's strokes are 2 to 3 px in 20; a thin pen's would fade when the digit is brought to that size.
+MIN_STROKE_RATIO = 0.1
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PhotoFinding:
+    """What was found in a photo.
+
+    Attributes:
+        candidates: ink that may be digits, in no order; boxes in pixels of the picture.
+        rejected: ink that cannot be a digit, and why.
+        contrast: (h, w) uint8, ink light on dark, the light flattened, at the size that was worked on.
+        ink: (h, w) uint8, 0 for paper and 255 for ink, the candidates' strokes alone, at that size.
+    """
+
+    candidates: tuple[Candidate, ...]
+    rejected: tuple[Rejected, ...]
+    contrast: npt.NDArray[np.uint8]
+    ink: npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Mark:
+    """Connected ink, in pixels of the working size: its box, own pixels, their contrast and its 80th percentile."""
+
+    box: Box
+    own: npt.NDArray[np.bool_]
+    contrast: FloatImage
+    peak: float
+
+    @property
+    def stroke_px(self) -> float:
+        """Mean width of the strokes: a bar of width w has a mean distance of (w + 1) / 4 to its rim."""
+        distance = cv2.distanceTransform(np.pad(self.own, 1).astype(np.uint8), cv2.DIST_L2, 3)
+        return 4.0 * float(distance[distance > 0].mean()) - 1.0
+
+
+def find_photo_candidates(rgb: npt.NDArray[np.uint8]) -> PhotoFinding:
+    """Find ink that may be handwritten digits.
+
+    Args:
+        rgb: (H, W, 3) uint8, upright; dark ink on light or light on dark.
+
+    Returns:
+        The candidates and what was refused; both empty for a blank picture.
+    """
+    height, width = rgb.shape[:2]
+    scale = min(1.0, MAX_WORK_SIDE_PX / max(height, width))
+    grey = _resize(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), scale)
+    contrast = _flatten_light(grey)
+    seeds, mask = _find_ink(contrast)
+    rules = _find_rules(mask)
+    marks = _find_marks(mask & ~rules, seeds, contrast)
+    reasons = [_refuse_by_shape(mark, grey.shape) for mark in marks]
+    surroundings = _hide(contrast, [mark for mark, reason in zip(marks, reasons, strict=True) if reason is None])
+    candidates, rejected = [], [Rejected(box, Reason.RULED_LINE) for box in _find_boxes(rules)]
+    ink = np.zeros_like(grey)
+    for mark, reason in zip(marks, reasons, strict=True):
+        reason = reason or _refuse_by_clutter(mark, surroundings)
+        if reason is None:
+            candidates.append(Candidate(_to_picture(mark.box, scale, (width, height)), _render(mark)))
+            _window(ink, mark.box)[mark.own] = 255
+        else:
+            rejected.append(Rejected(mark.box, reason))
+    refused = tuple(Rejected(_to_picture(r.box, scale, (width, height)), r.reason) for r in rejected)
+    return PhotoFinding(tuple(candidates), refused, _to_grey(contrast), ink)
+
+
+def _flatten_light(grey: npt.NDArray[np.uint8]) -> FloatImage:
+    """Share of the light (or, for light ink, of the dark) that is missing against the background, about -1 to 1."""
+    small = _resize_to(grey, BACKGROUND_SIDE_PX, cv2.INTER_AREA)
+    background = cv2.resize(cv2.medianBlur(small, BACKGROUND_WINDOW_PX), grey.shape[::-1]).astype(np.float32)
+    darkness = background - cv2.GaussianBlur(grey, (0, 0), SMOOTHING_SIGMA_PX).astype(np.float32)
+    dark_ink = darkness / np.maximum(background, MIN_LIGHT)
+    if float(np.median(small)) >= MAX_DARK_PAPER:
+        return dark_ink
+    light_ink = -darkness / np.maximum(255.0 - background, MIN_LIGHT)
+    return light_ink if _weigh_strokes(light_ink) > _weigh_strokes(dark_ink) else dark_ink
+
+
+def _weigh_strokes(contrast: FloatImage) -> float:
+    """How much of a contrast is strokes."""
+    small = _resize_to(_to_grey(contrast), POLARITY_SIDE_PX, cv2.INTER_AREA)
+    tophat = cv2.morphologyEx(small, cv2.MORPH_TOPHAT, np.ones((POLARITY_TOPHAT_PX, POLARITY_TOPHAT_PX), np.uint8))
+    strokes, area = (float(np.square(layer, dtype=np.float32).sum()) for layer in (tophat, small))
+    return strokes + POLARITY_AREA_WEIGHT * area
+
+
+def _find_ink(contrast: FloatImage) -> tuple[npt.NDArray[np.bool_], Mask]:
+    """Pixels that are surely ink, and those that are if they hang on one."""
+    magnitude = np.clip(np.abs(contrast) * 255.0, *NOISE_RANGE).astype(np.uint8)
+    noise = cv2.medianBlur(_resize_to(magnitude, NOISE_SIDE_PX, cv2.INTER_NEAREST), NOISE_WINDOW_PX)
+    noise = cv2.resize(noise, contrast.shape[::-1]).astype(np.float32) / 255.0
+    threshold = np.maximum(MIN_INK_CONTRAST, SEED_NOISE_RATIO * noise)
+    return contrast > threshold, (contrast > GROWTH_RATIO * threshold).astype(np.uint8)
+
+
+def _find_rules(mask: Mask) -> Mask:
+    """Long thin straight runs, level or upright, where they are not part of a thicker stroke."""
+    longest = max(mask.shape)
+    run_px = max(MIN_RULE_RUN_PX, round(RULE_RUN_RATIO * longest))
+    bold = cv2.morphologyEx(mask, cv2.MORPH_OPEN, np.ones((MAX_RULE_WIDTH_PX + 1,) * 2, np.uint8))
+    rules = np.zeros_like(mask)
+    for waver, run in (((3, 1), (1, run_px)), ((1, 3), (run_px, 1))):
+        rules |= cv2.morphologyEx(cv2.dilate(mask, np.ones(waver)), cv2.MORPH_OPEN, np.ones(run, np.uint8))
+    rules &= mask & ~bold
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(cv2.dilate(rules, np.ones((3, 3))))
+    is_long = stats[:, 2:4].max(axis=1) >= MIN_RULE_RATIO * longest
+    is_long[0] = False
+    return rules & is_long[labels]
+
+
+def _find_marks(mask: Mask, seeds: npt.NDArray[np.bool_], contrast: FloatImage) -> list[_Mark]:
+    """Connected components that hold a seed, pieces of one digit joined, specks left out."""
+    n_labels, labels, stats, _ = cv2.connectedComponentsWithStats(mask)
+    peaks = np.zeros(n_labels, np.float32)
+    np.maximum.at(peaks, labels[seeds], contrast[seeds])
+    peaks[0] = 0.0
+    min_px = MIN_SPECK_RATIO * _min_digit_px(mask.shape)
+    kept = np.flatnonzero((peaks > 0) & (stats[:, 2:4].max(axis=1) >= min_px))
+    owner = np.zeros(n_labels, np.int32)
+    owner[kept] = kept
+    for a, b in _find_pieces(stats[kept, :4].astype(np.float32), peaks[kept]):
+        owner[owner == owner[kept[a]]] = owner[kept[b]]
+    labels = owner[labels]
+    marks = []
+    for label in np.unique(owner[kept]):
+        members = stats[owner == label]
+        x, y = members[:, 0].min(), members[:, 1].min()
+        box = Box(int(x), int(y), int((members[:, 0] + members[:, 2]).max() - x), int((members[:, 1] + members[:, 3]).max() - y))
+        own, levels = _window(labels, box) == label, _window(contrast, box)
+        marks.append(_Mark(box, own, levels, float(np.percentile(levels[own], 80))))
+    return marks
+
+
+def _find_pieces(boxes: FloatImage, peaks: FloatImage) -> npt.NDArray[np.int64]:
+    """Pairs of indices, the piece first: boxes (n, 4) as x, y, w, h."""
+    x, y, w, h = (boxes[:, i] for i in range(4))
+    gap_x = np.maximum.outer(x, x) - np.minimum.outer(x + w, x + w)
+    gap_y = np.maximum.outer(y, y) - np.minimum.outer(y + h, y + h)
+    size = np.maximum(w, h)
+    ratio = size[:, None] / size[None, :]
+    is_piece = (ratio <= MAX_PIECE_HEIGHT_RATIO) & (ratio >= MIN_PIECE_HEIGHT_RATIO)
+    is_near = np.maximum(gap_x, gap_y) <= MAX_PIECE_GAP_RATIO * h[None, :]
+    is_alike = peaks[:, None] >= MIN_PIECE_PEAK_RATIO * peaks[None, :]
+    return np.argwhere(is_piece & is_near & is_alike)
+
+
+def _refuse_by_shape(mark: _Mark, shape: tuple[int, int]) -> Reason | None:
+    """Why a mark cannot be a digit by its size and shape, or None."""
+    x, y, w, h = mark.box
+    height, width = shape
+    if max(w, h) < _min_digit_px(shape):
+        return Reason.TOO_SMALL
+    if x == 0 or y == 0 or x + w == width or y + h == height:
+        return Reason.EDGE
+    if max(w / width, h / height) > MAX_DIGIT_RATIO:
+        return Reason.TOO_LARGE
+    if max(w / (MAX_ASPECT * h), h / (MAX_UPRIGHT_ASPECT * w)) > 1.0:
+        return Reason.RULED_LINE
+    stroke_px = mark.stroke_px
+    if stroke_px > MAX_STROKE_RATIO * max(w, h) or _count_loops(mark, stroke_px) > MAX_LOOPS:
+        return Reason.NOT_A_DIGIT
+    return None
+
+
+def _count_loops(mark: _Mark, stroke_px: float) -> int:
+    """Holes, those apart that are smaller than the stroke is wide."""
+    contours, hierarchy = cv2.findContours(mark.own.astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
+    has_parent = hierarchy[0, :, 3] >= 0
+    areas = np.array([cv2.contourArea(contour) for contour in contours])
+    return int(np.count_nonzero(has_parent & (areas > (stroke_px / 2) ** 2)))
+
+
+def _hide(contrast: FloatImage, marks: list[_Mark]) -> FloatImage:
+    """The contrast with these marks and their soft rims blanked out as NaN."""
+    ink = np.zeros(contrast.shape, np.uint8)
+    for mark in marks:
+        _window(ink, mark.box)[mark.own] = 1
+    return np.where(cv2.dilate(ink, np.ones((5, 5))) > 0, np.float32(np.nan), np.abs(contrast))
+
+
+def _refuse_by_clutter(mark: _Mark, surroundings: FloatImage) -> Reason | None:
+    """Whether a mark drowns in what lies around it, to half its size."""
+    x, y, w, h = mark.box
+    margin = max(w, h) // 2
+    around = surroundings[max(y - margin, 0) : y + h + margin, max(x - margin, 0) : x + w + margin]
+    around = around[~np.isnan(around)]
+    clutter = float(np.percentile(around, CLUTTER_PERCENTILE)) if around.size else 0.0
+    return Reason.NOT_A_DIGIT if mark.peak < MIN_CLUTTER_RATIO * clutter else None
+
+
+def _render(mark: _Mark) -> npt.NDArray[np.uint8]:
+    """Grey ink as on clean paper: full at three quarters of the mark's own strength, thin strokes thickened."""
+    strength = np.clip((mark.contrast / mark.peak - 0.25) / 0.5, 0.0, 1.0)
+    ink = np.where(mark.own, 255.0 * strength, 0.0).astype(np.uint8)
+    missing_px = round(MIN_STROKE_RATIO * max(mark.own.shape) - mark.stroke_px)
+    if missing_px < 1:
+        return ink
+    pen = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (missing_px + 1, missing_px + 1))
+    return cv2.dilate(np.pad(ink, missing_px), pen)
+
+
+def _min_digit_px(shape: tuple[int, ...]) -> float:
+    return max(MIN_DIGIT_PX, MIN_DIGIT_RATIO * max(shape))
+
+
+def _find_boxes(mask: Mask) -> list[Box]:
+    stats = cv2.connectedComponentsWithStats(mask)[2]
+    return [Box(*(int(v) for v in row[:4])) for row in stats[1:]]
+
+
+def _to_picture(box: Box, scale: float, size_wh: tuple[int, int]) -> Box:
+    """From the working size to the picture's pixels."""
+    left, top = int(box.x / scale), int(box.y / scale)
+    right, bottom = (min(limit, round((start + n) / scale)) for start, n, limit in zip(box[:2], box[2:], size_wh, strict=True))
+    return Box(left, top, max(1, right - left), max(1, bottom - top))
+
+
+def _window(image: np.ndarray, box: Box) -> np.ndarray:
+    return image[box.y : box.y + box.h, box.x : box.x + box.w]
+
+
+def _to_grey(contrast: FloatImage) -> npt.NDArray[np.uint8]:
+    return np.clip(contrast * 255.0, 0.0, 255.0).astype(np.uint8)
+
+
+def _resize_to(image: npt.NDArray[np.uint8], longest_px: int, interpolation: int) -> npt.NDArray[np.uint8]:
+    return _resize(image, longest_px / max(image.shape), interpolation)
+
+
+def _resize(
+    image: npt.NDArray[np.uint8], scale: float, interpolation: int = cv2.INTER_AREA
+) -> npt.NDArray[np.uint8]:
+    height, width = image.shape
+    return cv2.resize(image, (max(1, round(width * scale)), max(1, round(height * scale))), interpolation=interpolation)
