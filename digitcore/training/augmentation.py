@@ -1,0 +1,132 @@
+"""Random variation of a whole batch at once, on the device where it lies.
+
+One sampling grid carries the affine map and the elastic bending of every image, each its own; `grid_sample` reads all
+pixels once. AFFINE_FIGURES
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Generator, Tensor
+
+from digitcore.training.config import AugmentationConfig
+
+# Nodes along a side of the coarse random field that bends an image: 28 / 4, about one stroke's bend.
+N_ELASTIC_NODES = 6
+# 3×3 binomial filter, the smallest Gaussian-like blur.
+BINOMIAL = (0.25, 0.5, 0.25)
+
+
+class BatchAugmenter:
+    """Varies batches as an `AugmentationConfig` says, with random numbers of its own.
+
+    Attributes:
+        generator: on the device; its state is all that resuming needs.
+    """
+
+    def __init__(self, config: AugmentationConfig, seed: int, device: torch.device) -> None:
+        """Seed the generator."""
+        self.config = config
+        self.generator = Generator(device).manual_seed(seed)
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Vary each image.
+
+        Args:
+            images: (B, 1, H, W) float32 in 0..1, white on black, on the generator's device.
+
+        Returns:
+            (B, 1, H, W) float32 in 0..1; black where the source image ends.
+        """
+        config = self.config
+        grid = affine_grid(draw_inverse_affines(config, len(images), self.generator), images.shape[-1])
+        if config.elastic_px:
+            grid = grid + self._draw_bending(images)
+        images = F.grid_sample(images, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+        return self._vary_strokes(images)
+
+    def _draw_bending(self, images: Tensor) -> Tensor:
+        """(B, H, W, 2) smooth displacements in the units of the grid, each image's strength drawn anew."""
+        n_images, size_px = len(images), images.shape[-1]
+        nodes = torch.randn(
+            n_images, 2, N_ELASTIC_NODES, N_ELASTIC_NODES, generator=self.generator, device=images.device
+        )
+        nodes *= self._uniform(n_images, 0.0, self.config.elastic_px) * (2.0 / size_px)
+        return F.interpolate(nodes, size=(size_px, size_px), mode="bicubic", align_corners=True).permute(0, 2, 3, 1)
+
+    def _vary_strokes(self, images: Tensor) -> Tensor:
+        """Pen and camera: thickness, blur, grey levels, noise."""
+        config, n_images = self.config, len(images)
+        if config.max_thickening or config.max_thinning:
+            change = self._uniform(n_images, -config.max_thinning, config.max_thickening)
+            thicker, thinner = F.max_pool2d(images, 3, 1, 1), -F.max_pool2d(-images, 3, 1, 1)
+            images = images + change.clamp(min=0) * (thicker - images) + change.clamp(max=0) * (images - thinner)
+        if config.max_blur:
+            images = torch.lerp(images, _blur(images), self._uniform(n_images, 0.0, config.max_blur))
+        if config.max_gamma > 1:
+            limit = math.log(config.max_gamma)
+            images = images.clamp(1e-6, 1.0) ** torch.exp(self._uniform(n_images, -limit, limit))
+        if config.noise_std:
+            noise = torch.randn(images.shape, generator=self.generator, device=images.device)
+            images = images + noise * self._uniform(n_images, 0.0, config.noise_std)
+        return images.clamp(0.0, 1.0)
+
+    def _uniform(self, n_images: int, low: float, high: float) -> Tensor:
+        """(n_images, 1, 1, 1) numbers, each image's own."""
+        return _uniform(n_images, low, high, self.generator)[:, None, None, None]
+
+
+def draw_inverse_affines(config: AugmentationConfig, n_images: int, generator: Generator) -> Tensor:
+    """Random maps from the pixels of the varied image back to the source's.
+
+    Args:
+        config: rotation, shear, translation, scale and aspect.
+        n_images: how many maps.
+        generator: also says on which device.
+
+    Returns:
+        (n_images, 2, 3) float32: both frames in shares of the side, the origin in the middle of the image, x right,
+        y down. The forward map scales, shears, rotates, then moves, as torchvision's RandomAffine does.
+    """
+
+    def draw(low: float, high: float) -> Tensor:
+        return _uniform(n_images, low, high, generator)
+
+    radians = math.pi / 180
+    angle = draw(-config.rotation_degrees, config.rotation_degrees) * radians
+    slant = torch.tan(draw(-config.shear_degrees, config.shear_degrees) * radians)
+    scale = draw(config.min_scale, config.max_scale)
+    stretch = torch.exp(draw(-0.5, 0.5) * math.log(config.max_aspect))
+    shift = torch.stack([draw(-config.translation_ratio, config.translation_ratio) for _ in "xy"], dim=1)
+    cos, sin = torch.cos(angle), torch.sin(angle)
+    # Forward: rotation · [[1, -slant], [0, 1]] · diag(scale·stretch, scale/stretch); its inverse, row by row:
+    row_x = torch.stack([cos - slant * sin, sin + slant * cos], dim=1) / (scale * stretch)[:, None]
+    row_y = torch.stack([-sin, cos], dim=1) * (stretch / scale)[:, None]
+    linear = torch.stack([row_x, row_y], dim=1)  # (n, 2, 2)
+    return torch.cat([linear, -linear @ shift[:, :, None]], dim=2)
+
+
+def affine_grid(inverse_affines: Tensor, size_px: int) -> Tensor:
+    """Where each pixel of the varied images is read in the source.
+
+    Args:
+        inverse_affines: (B, 2, 3), as `draw_inverse_affines` gives them.
+        size_px: side of the square images.
+
+    Returns:
+        (B, size_px, size_px, 2) for `grid_sample` with align_corners=False: -1 and 1 are the image's outer edges.
+    """
+    # Shares of the side, times two, are grid_sample's own units, so only the translation needs doubling.
+    maps = torch.cat([inverse_affines[:, :, :2], 2 * inverse_affines[:, :, 2:]], dim=2)
+    return F.affine_grid(maps, [len(maps), 1, size_px, size_px], align_corners=False)
+
+
+def _uniform(n_images: int, low: float, high: float, generator: Generator) -> Tensor:
+    return torch.rand(n_images, generator=generator, device=generator.device) * (high - low) + low
+
+
+def _blur(images: Tensor) -> Tensor:
+    """(B, 1, H, W) → the same, blurred; beyond the edge is black."""
+    row = images.new_tensor(BINOMIAL)
+    return F.conv2d(images, (row[:, None] * row)[None, None], padding=1)

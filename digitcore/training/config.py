@@ -1,0 +1,222 @@
+"""Every setting of a training run, its bounds, and the named presets. The only home of these defaults."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Any, Literal, Self
+
+from digitcore.errors import ConfigError
+from digitcore.model import ARCHITECTURES
+
+Schedule = Literal["step", "one-cycle"]
+Optimizer = Literal["adam", "adamw"]
+
+
+def _check(is_good: bool, name: str, expected: str, value: object) -> None:
+    if not is_good:
+        raise ConfigError(f"{name} must be {expected}, got {value!r}.")
+
+
+def _check_finite(config: Any) -> None:
+    for item in fields(config):
+        value = getattr(config, item.name)
+        if isinstance(value, float) and not math.isfinite(value):
+            raise ConfigError(f"{item.name} must be a finite number, got {value}.")
+
+
+@dataclass(frozen=True, slots=True)
+class AugmentationConfig:
+    """How far each training image is varied, anew each time it is seen; all zero leaves it alone.
+
+    Attributes:
+        rotation_degrees: turned by up to this, either way.
+        shear_degrees: slanted along x by up to this, either way.
+        translation_ratio: moved by up to this share of the side, along x and along y.
+        min_scale: the smallest size, 1 for as it is.
+        max_scale: the largest size.
+        max_aspect: stretched by up to this factor along one axis, 1 for not at all.
+        elastic_px: pixels bent by a smooth random field of up to this standard deviation.
+        max_thickening: share, up to this, of the way to strokes one pixel thicker all around.
+        max_thinning: share, up to this, of the way to strokes one pixel thinner all around.
+        max_blur: share, up to this, of the way to a 3×3 binomial blur.
+        max_gamma: the grey levels raised to a power between its inverse and this.
+        noise_std: Gaussian noise of up to this standard deviation, of a range of 1.
+    """
+
+    rotation_degrees: float = 0.0
+    shear_degrees: float = 0.0
+    translation_ratio: float = 0.0
+    min_scale: float = 1.0
+    max_scale: float = 1.0
+    max_aspect: float = 1.0
+    elastic_px: float = 0.0
+    max_thickening: float = 0.0
+    max_thinning: float = 0.0
+    max_blur: float = 0.0
+    max_gamma: float = 1.0
+    noise_std: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Check the bounds."""
+        _check_finite(self)
+        _check(0 <= self.rotation_degrees <= 180, "rotation_degrees", "from 0 to 180", self.rotation_degrees)
+        _check(0 <= self.shear_degrees < 90, "shear_degrees", "from 0 to below 90", self.shear_degrees)
+        _check(0 <= self.translation_ratio <= 1, "translation_ratio", "from 0 to 1", self.translation_ratio)
+        _check(0 < self.min_scale <= self.max_scale, "min_scale", "above 0 and at most max_scale", self.min_scale)
+        _check(self.max_aspect >= 1, "max_aspect", "at least 1", self.max_aspect)
+        _check(self.max_gamma >= 1, "max_gamma", "at least 1", self.max_gamma)
+        _check(self.elastic_px >= 0, "elastic_px", "at least 0", self.elastic_px)
+        _check(self.noise_std >= 0, "noise_std", "at least 0", self.noise_std)
+        for name in ("max_thickening", "max_thinning", "max_blur"):
+            _check(0 <= getattr(self, name) <= 1, name, "from 0 to 1", getattr(self, name))
+
+
+@dataclass(frozen=True, slots=True)
+class TrainConfig:
+    """One training run. Two runs with equal configs on the same machine give the same weights.
+
+    Attributes:
+        name: of the preset, and of the checkpoint's folder.
+        architecture: a key of `model.ARCHITECTURES`.
+        arguments: its constructor's arguments.
+        n_epochs: how often every training image is seen.
+        batch_size: images a step.
+        optimizer: "adam" or "adamw".
+        learning_rate: the first (step) or the highest (one-cycle).
+        weight_decay: of the weights of convolutions and linear layers; biases and norms have none.
+        schedule: "step" multiplies the rate by `step_gamma` after each epoch; "one-cycle" rises linearly for
+            `warmup_epochs` and falls as a cosine to zero.
+        step_gamma: see `schedule`.
+        warmup_epochs: see `schedule`; with "step" too the rate may rise at first.
+        max_gradient_norm: gradients longer than this are shortened to it; 0 for never.
+        label_smoothing: share of the truth that is spread over all classes.
+        ema_decay: weights are averaged over the last 1 / (1 - this) steps or so; 0 for no averaging.
+        holdout: keep MNIST's last 5,000 training images for choosing; else train on all 60,000.
+        augmentation: how images are varied; None leaves them alone.
+        seed: of the weights, the order of the images and the augmentation.
+        reduced_precision: bfloat16 where the hardware has it.
+    """
+
+    name: str = "custom"
+    architecture: str = "DigitNet"
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    n_epochs: int = 15
+    batch_size: int = 100
+    optimizer: Optimizer = "adam"
+    learning_rate: float = 0.01
+    weight_decay: float = 0.0
+    schedule: Schedule = "step"
+    step_gamma: float = 0.7
+    warmup_epochs: float = 0.0
+    max_gradient_norm: float = 0.0
+    label_smoothing: float = 0.0
+    ema_decay: float = 0.0
+    holdout: bool = False
+    augmentation: AugmentationConfig | None = None
+    seed: int = 0
+    reduced_precision: bool = True
+
+    def __post_init__(self) -> None:
+        """Check the bounds."""
+        _check_finite(self)
+        _check(self.architecture in ARCHITECTURES, "architecture", f"one of {list(ARCHITECTURES)}", self.architecture)
+        _check(self.n_epochs >= 1, "n_epochs", "at least 1", self.n_epochs)
+        _check(self.batch_size >= 2, "batch_size", "at least 2", self.batch_size)
+        _check(self.optimizer in ("adam", "adamw"), "optimizer", '"adam" or "adamw"', self.optimizer)
+        _check(self.learning_rate > 0, "learning_rate", "above 0", self.learning_rate)
+        _check(self.weight_decay >= 0, "weight_decay", "at least 0", self.weight_decay)
+        _check(self.schedule in ("step", "one-cycle"), "schedule", '"step" or "one-cycle"', self.schedule)
+        _check(0 < self.step_gamma <= 1, "step_gamma", "above 0 and at most 1", self.step_gamma)
+        _check(0 <= self.warmup_epochs < self.n_epochs, "warmup_epochs", "from 0 to below n_epochs", self.warmup_epochs)
+        _check(self.max_gradient_norm >= 0, "max_gradient_norm", "at least 0", self.max_gradient_norm)
+        _check(0 <= self.label_smoothing < 1, "label_smoothing", "from 0 to below 1", self.label_smoothing)
+        _check(0 <= self.ema_decay < 1, "ema_decay", "from 0 to below 1", self.ema_decay)
+        _check(0 <= self.seed < 2**63, "seed", "a whole number from 0 on", self.seed)
+
+    def learning_rate_at(self, step: int, n_steps_per_epoch: int) -> float:
+        """The rate of a step, counted from 0 over the whole run; it depends on nothing else, so resuming is simple."""
+        epoch = step / n_steps_per_epoch
+        if epoch < self.warmup_epochs:
+            return self.learning_rate * (step + 1) / (self.warmup_epochs * n_steps_per_epoch + 1)
+        if self.schedule == "step":
+            return self.learning_rate * self.step_gamma ** (step // n_steps_per_epoch)
+        progress = (epoch - self.warmup_epochs) / (self.n_epochs - self.warmup_epochs)
+        return self.learning_rate * (1 + math.cos(math.pi * progress)) / 2
+
+    def to_dict(self) -> dict[str, Any]:
+        """As metrics.json and the state of an unfinished run hold it: plain JSON types."""
+        return {**asdict(self), "arguments": dict(self.arguments)}
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> Self:
+        """The inverse of `to_dict`.
+
+        Raises:
+            ConfigError: if a field is unknown or out of range.
+        """
+        unknown = set(content) - {item.name for item in fields(cls)}
+        if unknown:
+            raise ConfigError(f"unknown settings: {', '.join(sorted(unknown))}.")
+        augmentation = content.get("augmentation")
+        return cls(**{**content, "augmentation": AugmentationConfig(**augmentation) if augmentation else None})
+
+    def differences(self, other: Self) -> list[str]:
+        """What differs, as "name: mine, not theirs" sentences; empty if the two are equal."""
+        mine, theirs = self.to_dict(), other.to_dict()
+        return [f"{name}: {mine[name]}, not {theirs[name]}" for name in mine if mine[name] != theirs[name]]
+
+
+# The article's augmentation as printed: torchvision's RandomAffine(30, (.5, .5), (.25, 1), 30).
+ARTICLE_AUGMENTATION = AugmentationConfig(
+    rotation_degrees=30, shear_degrees=30, translation_ratio=0.5, min_scale=0.25, max_scale=1.0
+)
+# What other people's pens, scanners and cameras do to a digit that preprocessing has already sized and centred.
+DIGITNET_AUGMENTATION = AugmentationConfig(
+    rotation_degrees=12,
+    shear_degrees=12,
+    translation_ratio=0.08,
+    min_scale=0.85,
+    max_scale=1.12,
+    max_aspect=1.15,
+    elastic_px=0.7,
+    max_thickening=0.7,
+    max_thinning=0.5,
+    max_blur=0.8,
+    max_gamma=1.5,
+    noise_std=0.03,
+)
+
+_SEED = TrainConfig(name="seed", architecture="SeedCNN")
+PRESETS: dict[str, TrainConfig] = {
+    preset.name: preset
+    for preset in (
+        _SEED,
+        replace(_SEED, name="seed-augmented", augmentation=ARTICLE_AUGMENTATION),
+        replace(_SEED, name="seed-augmented-fixed", augmentation=ARTICLE_AUGMENTATION, learning_rate=0.001),
+        TrainConfig(
+            name="digitnet",
+            architecture="DigitNet",
+            n_epochs=40,
+            batch_size=128,
+            optimizer="adamw",
+            learning_rate=0.003,
+            weight_decay=0.02,
+            schedule="one-cycle",
+            warmup_epochs=1.0,
+            ema_decay=0.999,
+            holdout=True,
+            augmentation=DIGITNET_AUGMENTATION,
+        ),
+    )
+}
+
+
+def load_preset(name: str) -> TrainConfig:
+    """The preset of this name.
+
+    Raises:
+        ConfigError: if there is none.
+    """
+    if name not in PRESETS:
+        raise ConfigError(f'There is no preset "{name}". Choose one of: {", ".join(PRESETS)}.')
+    return PRESETS[name]

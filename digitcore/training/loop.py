@@ -1,0 +1,317 @@
+"""The training loop: images as one tensor on the device, whole batches augmented there, every epoch resumable."""
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from copy import deepcopy
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Generator, Tensor, nn
+
+from digitcore.checkpoint import MNIST_NORMALIZATION, CheckpointConfig
+from digitcore.data import LabeledImages, load_mnist, split_train
+from digitcore.device import autocast_dtype, pick_device
+from digitcore.errors import ConfigError
+from digitcore.model import ARCHITECTURES
+from digitcore.training.augmentation import BatchAugmenter
+from digitcore.training.calibration import fit_temperature
+from digitcore.training.config import TrainConfig
+from digitcore.training.state import (
+    RunState,
+    check_same_run,
+    load_state,
+    pack_module,
+    pack_optimizer,
+    save_state,
+    unpack_module,
+    unpack_optimizer,
+)
+
+logger = logging.getLogger(__name__)
+
+EVALUATION_BATCH_SIZE = 1000
+# Weights averaged from the first step would remember the random start; so the average starts short:
+# after t steps it reaches back over (t + 10) / 9 of them (as in TensorFlow's ExponentialMovingAverage).
+EMA_WARMUP = 10.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TrainingSets:
+    """What to learn from and what to choose by; `validation` is None where nothing is held out."""
+
+    train: LabeledImages
+    validation: LabeledImages | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EpochResult:
+    """What one epoch came to.
+
+    Attributes:
+        epoch: from 1.
+        loss: mean over the epoch's steps, while learning.
+        accuracy: of the same, on the images as augmented.
+        validation_loss: after the epoch, on the images held out; None without.
+        validation_accuracy: of the same.
+        learning_rate: of the last step.
+        seconds: it took, without validation.
+        images_per_second: trained.
+    """
+
+    epoch: int
+    loss: float
+    accuracy: float
+    validation_loss: float | None
+    validation_accuracy: float | None
+    learning_rate: float
+    seconds: float
+    images_per_second: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON types."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FitResult:
+    """A finished run.
+
+    Attributes:
+        model: the last epoch's weights (averaged, if the config says so), on the CPU, in evaluation mode.
+        config: for `save_checkpoint`, with the temperature fitted on the validation images, or 1.
+        history: one result an epoch.
+    """
+
+    model: nn.Module
+    config: CheckpointConfig
+    history: tuple[EpochResult, ...]
+
+
+OnEpoch = Callable[[EpochResult], None]
+OnStep = Callable[[int, int, int], None]
+
+
+def load_training_sets(config: TrainConfig, root: Path | None = None) -> TrainingSets:
+    """MNIST's training images, with the last 5,000 held out if the config says so.
+
+    Raises:
+        DatasetError: if MNIST is not there.
+    """
+    images = load_mnist("train", root)
+    return TrainingSets(*split_train(images)) if config.holdout else TrainingSets(images)
+
+
+def fit(
+    config: TrainConfig,
+    sets: TrainingSets | None = None,
+    *,
+    device: str | None = None,
+    state_folder: Path | None = None,
+    resume: bool = False,
+    on_epoch: OnEpoch | None = None,
+    on_step: OnStep | None = None,
+) -> FitResult:
+    """Train a network.
+
+    Args:
+        config: every setting.
+        sets: None for MNIST, as `load_training_sets` finds it.
+        device: as for `pick_device`.
+        state_folder: where the run's state is written after each epoch; None for nowhere.
+        resume: go on from the state in `state_folder`: the weights come out as if there had been no break.
+        on_epoch: called after each epoch; after resuming, first for those done before.
+        on_step: called after each step with epoch (from 1), steps done in it and steps in all.
+
+    Returns:
+        The last epoch's network: nothing is chosen among epochs.
+
+    Raises:
+        ConfigError: if the state to go on from belongs to other settings, images or device.
+        CheckpointError: if there is no state to go on from, or it is damaged.
+        KeyboardInterrupt: on Ctrl-C; the state of the last whole epoch is on disk.
+    """
+    if resume and state_folder is None:
+        raise ConfigError("To resume a run, name the folder that holds its state.")
+    run = _Run(config, load_training_sets(config) if sets is None else sets, pick_device(device))
+    if resume:
+        run.restore(load_state(Path(state_folder)))
+        for result in run.history:
+            _call(on_epoch, result)
+    while len(run.history) < config.n_epochs:
+        _call(on_epoch, run.train_epoch(on_step))
+        if state_folder is not None:
+            save_state(Path(state_folder), run.pack())
+    return run.finish()
+
+
+class _Run:
+    """One run's moving parts: made from a config, and put back to an earlier epoch by `restore`."""
+
+    def __init__(self, config: TrainConfig, sets: TrainingSets, device: torch.device) -> None:
+        if not len(sets.train):
+            raise ConfigError("There are no images to train on.")
+        self.config, self.sets, self.device = config, sets, device
+        self.dtype = autocast_dtype(device) if config.reduced_precision else None
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(config.seed)
+            self.model = ARCHITECTURES[config.architecture](**config.arguments)
+        self.model.to(device, memory_format=torch.channels_last)
+        self.average = deepcopy(self.model) if config.ema_decay else None
+        self.optimizer = _make_optimizer(config, self.model)
+        self.shuffler = Generator().manual_seed(config.seed)
+        self.augmenter = None
+        if config.augmentation is not None:
+            self.augmenter = BatchAugmenter(config.augmentation, config.seed, device)
+        self.images = torch.from_numpy(sets.train.images).to(device)[:, None]  # (N, 1, 28, 28) uint8
+        self.labels = torch.from_numpy(sets.train.labels).to(device)
+        self.data_digest = sets.train.digest()
+        self.n_steps_per_epoch = -(-len(sets.train) // config.batch_size)
+        self.history: list[EpochResult] = []
+
+    @property
+    def final_model(self) -> nn.Module:
+        """The weights that the run is about: the averaged ones if there are any."""
+        return self.model if self.average is None else self.average
+
+    def train_epoch(self, on_step: OnStep | None) -> EpochResult:
+        """See every training image once, in a new order."""
+        start = time.perf_counter()
+        self.model.train()
+        epoch = len(self.history)
+        total_loss = torch.zeros((), device=self.device)
+        n_correct = torch.zeros((), dtype=torch.int64, device=self.device)
+        for step, picked in enumerate(self._batches()):
+            self._set_learning_rate(epoch * self.n_steps_per_epoch + step)
+            loss, hits = self._step(self.images[picked], self.labels[picked])
+            total_loss += loss * len(picked)
+            n_correct += hits
+            self._update_average(epoch * self.n_steps_per_epoch + step)
+            _call(on_step, epoch + 1, step + 1, self.n_steps_per_epoch)
+        n_images = len(self.labels)
+        mean_loss, accuracy = total_loss.item() / n_images, n_correct.item() / n_images
+        seconds = time.perf_counter() - start
+        learning_rate = self.optimizer.param_groups[0]["lr"]
+        validation = self._validate()
+        result = EpochResult(
+            epoch + 1, mean_loss, accuracy, *validation, learning_rate, round(seconds, 3), round(n_images / seconds, 1)
+        )
+        self.history.append(result)
+        return result
+
+    def pack(self) -> RunState:
+        """All that `restore` needs."""
+        tensors = pack_module("model", self.model) | pack_optimizer(self.optimizer)
+        tensors["shuffler"] = self.shuffler.get_state()
+        if self.average is not None:
+            tensors |= pack_module("average", self.average)
+        if self.augmenter is not None:
+            tensors["augmenter"] = self.augmenter.generator.get_state()
+        history = [result.to_dict() for result in self.history]
+        return RunState(self.config, self.data_digest, self.device.type, len(history), history, tensors)
+
+    def restore(self, state: RunState) -> None:
+        """Go back to the end of an epoch of a run with the same config, images and kind of device."""
+        check_same_run(state, self.config, self.data_digest, self.device)
+        unpack_module("model", self.model, state.tensors)
+        unpack_optimizer(self.optimizer, state.tensors)
+        self.shuffler.set_state(state.tensors["shuffler"])
+        if self.average is not None:
+            unpack_module("average", self.average, state.tensors)
+        if self.augmenter is not None:
+            self.augmenter.generator.set_state(state.tensors["augmenter"])
+        self.history = [EpochResult(**fields) for fields in state.history]
+
+    def finish(self) -> FitResult:
+        """The network, and how to use it."""
+        temperature = 1.0
+        if self.sets.validation is not None:
+            logits = predict_logits(self.final_model, self.sets.validation, self.device, None)
+            temperature = fit_temperature(logits, torch.from_numpy(self.sets.validation.labels))
+        checkpoint_config = CheckpointConfig(
+            self.config.architecture, dict(self.config.arguments), MNIST_NORMALIZATION, temperature
+        )
+        return FitResult(self.final_model.cpu().eval(), checkpoint_config, tuple(self.history))
+
+    def _batches(self) -> Iterator[Tensor]:
+        """Indices of each step's images, on the device."""
+        order = torch.randperm(len(self.labels), generator=self.shuffler).to(self.device)
+        return iter(order.split(self.config.batch_size))
+
+    def _step(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Learn from one batch; returns its loss and how many it had right, both left on the device."""
+        images = images.float() / 255
+        if self.augmenter is not None:
+            images = self.augmenter(images)
+        images = normalize(images)
+        with torch.autocast(self.device.type, dtype=self.dtype, enabled=self.dtype is not None):
+            logits = self.model(images)
+        logits = logits.float()
+        loss = F.cross_entropy(logits, labels, label_smoothing=self.config.label_smoothing)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        if self.config.max_gradient_norm:
+            nn.utils.clip_grad_norm_(self.model.parameters(), self.config.max_gradient_norm)
+        self.optimizer.step()
+        return loss.detach(), (logits.argmax(1) == labels).sum()
+
+    def _set_learning_rate(self, step: int) -> None:
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.config.learning_rate_at(step, self.n_steps_per_epoch)
+
+    @torch.no_grad()
+    def _update_average(self, step: int) -> None:
+        """Move the averaged weights and norm statistics towards the current ones; counters are copied."""
+        if self.average is None:
+            return
+        decay = min(self.config.ema_decay, (1 + step) / (EMA_WARMUP + step))
+        current, average = self.model.state_dict().values(), self.average.state_dict().values()
+        pairs = list(zip(average, current, strict=True))
+        floats = [pair for pair in pairs if pair[0].is_floating_point()]
+        torch._foreach_lerp_([a for a, _ in floats], [c for _, c in floats], 1 - decay)
+        for counter, value in (pair for pair in pairs if not pair[0].is_floating_point()):
+            counter.copy_(value)
+
+    def _validate(self) -> tuple[float | None, float | None]:
+        """Loss and accuracy on the images held out."""
+        held_out = self.sets.validation
+        if held_out is None or not len(held_out):
+            return None, None
+        logits = predict_logits(self.final_model, held_out, self.device, self.dtype)
+        labels = torch.from_numpy(held_out.labels)
+        return F.cross_entropy(logits, labels).item(), (logits.argmax(1) == labels).float().mean().item()
+
+
+def normalize(images: Tensor) -> Tensor:
+    """(B, 1, H, W) floats in 0..1 → what the networks take, channels last."""
+    images = (images - MNIST_NORMALIZATION.mean) / MNIST_NORMALIZATION.std
+    return images.contiguous(memory_format=torch.channels_last)
+
+
+@torch.inference_mode()
+def predict_logits(model: nn.Module, dataset: LabeledImages, device: torch.device, dtype: torch.dtype | None) -> Tensor:
+    """(N, 10) float32 logits on the CPU, of images as they are."""
+    model.eval()
+    batches = torch.from_numpy(dataset.images).split(EVALUATION_BATCH_SIZE)
+    logits = []
+    with torch.autocast(device.type, dtype=dtype, enabled=dtype is not None):
+        for batch in batches:
+            logits.append(model(normalize(batch.to(device)[:, None].float() / 255)).float().cpu())
+    return torch.cat(logits)
+
+
+def _make_optimizer(config: TrainConfig, model: nn.Module) -> torch.optim.Optimizer:
+    """One kernel a step for all parameters; weight decay on filters and matrices only."""
+    decaying = [parameter for parameter in model.parameters() if parameter.ndim > 1]
+    others = [parameter for parameter in model.parameters() if parameter.ndim <= 1]
+    groups = [{"params": decaying, "weight_decay": config.weight_decay}, {"params": others, "weight_decay": 0.0}]
+    optimizer_class = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[config.optimizer]
+    return optimizer_class(groups, lr=config.learning_rate, fused=True)
+
+
+def _call(callback: Callable[..., None] | None, *arguments: Any) -> None:
+    if callback is not None:
+        callback(*arguments)
