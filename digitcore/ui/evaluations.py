@@ -1,0 +1,213 @@
+"""What visitors and clients may evaluate: data sets and checkpoints by name; and the endpoint `/evaluate`.
+
+A name never leads to a path of the server: it is a data set's, a shipped checkpoint's, or a repository's on the Hub.
+"""
+
+import logging
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal, TypedDict
+
+import gradio as gr
+
+from digitcore.checkpoint import WEIGHTS_NAME, load_checkpoint
+from digitcore.classifier import DigitClassifier
+from digitcore.data import LabeledImages, download_mnist, find_mnist, load_mnist, load_uci
+from digitcore.errors import CheckpointError, DatasetError, DigitcoreError
+from digitcore.evaluation import evaluate
+from digitcore.hub import REPO_PATTERN, SHIPPED_NAMES, pull, resolve_checkpoint
+from digitcore.reader import DigitReader
+from digitcore.results import Report
+
+logger = logging.getLogger(__name__)
+
+DATASET_TITLES = {"mnist": "MNIST test set", "uci": "UCI digits"}
+# Evaluations take turns, the tab's and the endpoint's alike; sketches do not wait for them.
+EVALUATE_QUEUE = {"concurrency_id": "evaluate", "concurrency_limit": 1}
+# Of at most 16 MB each.
+MAX_LOADED_CLASSIFIERS = 4
+DOWNLOAD_STEP_S = 0.25
+UNEXPECTED = "The evaluation failed because of a fault on our side. Try again, or try another checkpoint or data set."
+
+
+class DigitScoreJson(TypedDict):
+    """`DigitScore.to_dict()`."""
+
+    precision: float
+    recall: float
+    f1: float
+    support: int
+
+
+class MistakeJson(TypedDict):
+    """`Mistake.to_dict()`."""
+
+    index: int
+    truth: int
+    predicted: int
+    confidence: float
+
+
+class ReportJson(TypedDict):
+    """`Report.to_dict()`: the shape that clients are shown; the rows of confusion are the truth."""
+
+    dataset: str
+    checkpoint: str
+    n: int
+    n_total: int
+    n_correct: int
+    accuracy: float
+    interval: list[float]
+    confusion: list[list[int]]
+    per_digit: list[DigitScoreJson]
+    ece: float
+    mistakes: list[MistakeJson]
+    done: bool
+    images_per_second: int
+
+
+def find_classifier(reader: DigitReader, name: str) -> DigitClassifier:
+    """The classifier of that name: the reader's own if it is the same, else one of the few kept, else loaded.
+
+    Args:
+        reader: its device is used.
+        name: "digitnet" or "seed", or a Hub repo as `user/name` or `user/name@revision`; never a path.
+
+    Raises:
+        CheckpointError: if there is none of that name, or it cannot be had.
+    """
+    match = REPO_PATTERN.fullmatch(name) if isinstance(name, str) else None
+    if isinstance(name, str) and name in SHIPPED_NAMES:
+        folder = resolve_checkpoint(name)
+    elif match is not None:
+        # Not by resolve_checkpoint: "user/name" may also be a folder of the server.
+        folder, name = pull(match["repo"], match["revision"]), match["repo"]
+    else:
+        shipped = ", ".join(f'"{each}"' for each in SHIPPED_NAMES)
+        raise CheckpointError(
+            f"{name!r} is no checkpoint's name. Use {shipped}, or a Hub repo as user/name or user/name@revision."
+        )
+    weights = folder / WEIGHTS_NAME
+    changed_at = weights.stat().st_mtime_ns if weights.is_file() else 0
+    classifier = _load_classifier(folder, changed_at, name, str(reader.classifier.device))
+    return reader.classifier if reader.classifier.label == classifier.label else classifier
+
+
+def find_dataset(name: str) -> LabeledImages:
+    """The data set of that name, kept once loaded.
+
+    Args:
+        name: "uci" or "mnist".
+
+    Raises:
+        DatasetError: if there is none of that name, or MNIST is not on this machine.
+    """
+    if name == "uci":
+        return _load_uci()
+    if name == "mnist":
+        folder = find_mnist()
+        return load_mnist("test") if folder is None else _load_mnist_test(folder)
+    known = " or ".join(f'"{each}"' for each in sorted(DATASET_TITLES, reverse=True))
+    raise DatasetError(f"There is no data set {name!r}. Use {known}.")
+
+
+def iterate_download() -> Iterator[tuple[str, float]]:
+    """Download MNIST, yielding what is being fetched and how much is done, 0 to 1; closing it breaks the download off.
+
+    Raises:
+        DatasetError: if no mirror gives it.
+    """
+    steps = [("MNIST", 0.0)]
+    stopped = threading.Event()
+
+    def note(what: str, done: float) -> None:
+        if stopped.is_set():
+            raise DatasetError("The download was stopped.")
+        steps[0] = (what, done)
+
+    pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="mnist")
+    try:
+        download = pool.submit(download_mnist, None, note)
+        while not download.done():
+            yield steps[0]
+            wait([download], DOWNLOAD_STEP_S)
+        download.result()
+    finally:
+        # Not waiting: a mirror that hangs would hold the visitor's Stop for as long.
+        stopped.set()
+        pool.shutdown(wait=False)
+
+
+def register_evaluate_api(reader: DigitReader) -> None:
+    """Add the endpoint `/evaluate` to the current `gr.Blocks`.
+
+    Args:
+        reader: shared by all callers.
+    """
+
+    def evaluate_api(
+        dataset: Literal["uci", "mnist"] = "uci", checkpoint: str = "digitnet", limit: int = 0
+    ) -> Iterator[dict[str, Any]]:
+        """Measure a checkpoint on labelled digits; partial reports stream in, the last one has done = true.
+
+        Args:
+            dataset: "uci" (1,797 digits of 13 writers, always there) or "mnist" (the 10,000 of its test set, if the
+                server has them).
+            checkpoint: "digitnet", "seed" (the article's CNN), or a Hub repo as user/name or user/name@revision.
+            limit: read the first so many images only; 0 reads all.
+
+        Returns:
+            Accuracy with its 95 % Wilson interval, confusion matrix (rows are truth), precision, recall and F1 of each
+            digit, calibration error, the most confident mistakes (100 at most), images a second.
+        """
+        with evaluation_errors():
+            for report in evaluate(find_classifier(reader, checkpoint), find_dataset(dataset), _whole(limit)):
+                yield report.to_dict()
+
+    # Gradio names the endpoint and the MCP tool by the function, and documents what is returned as what is yielded.
+    evaluate_api.__name__ = "evaluate"
+    evaluate_api.__annotations__["return"] = ReportJson
+    gr.api(evaluate_api, api_name="evaluate", **EVALUATE_QUEUE)
+
+
+@contextmanager
+def evaluation_errors() -> Iterator[None]:
+    """Turn digitcore's errors into messages that reach the client; log any other."""
+    try:
+        yield
+    except DigitcoreError as err:
+        raise gr.Error(str(err), print_exception=False) from err
+    except Exception as err:
+        logger.exception("unexpected failure")
+        raise gr.Error(UNEXPECTED, print_exception=False) from err
+
+
+def run_evaluation(reader: DigitReader, dataset: str, checkpoint: str) -> Iterator[Report]:
+    """The whole data set by name; as `evaluate`."""
+    return evaluate(find_classifier(reader, checkpoint), find_dataset(dataset))
+
+
+def _whole(limit: object) -> object:
+    """JSON knows one kind of number: 100.0 is 100. What is no whole number is left for `evaluate` to refuse."""
+    return int(limit) if isinstance(limit, float) and limit.is_integer() else limit
+
+
+@lru_cache(maxsize=MAX_LOADED_CLASSIFIERS)
+def _load_classifier(folder: Path, changed_at: int, name: str, device: str) -> DigitClassifier:
+    """Loaded anew when the weights change (`changed_at`)."""
+    return DigitClassifier(replace(load_checkpoint(folder), name=name), device)
+
+
+@lru_cache(maxsize=1)
+def _load_uci() -> LabeledImages:
+    return load_uci()
+
+
+@lru_cache(maxsize=1)
+def _load_mnist_test(folder: Path) -> LabeledImages:
+    return load_mnist("test", folder)
