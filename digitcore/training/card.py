@@ -1,0 +1,134 @@
+"""The model card of a trained digit network: README.md with the Hub's YAML header."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from digitcore.training.config import TrainConfig
+
+# Keys of the header: https://huggingface.co/docs/hub/model-cards#model-card-metadata
+HEADER = """\
+---
+license: apache-2.0
+library_name: digitcore
+pipeline_tag: image-classification
+datasets:
+- ylecun/mnist
+metrics:
+- accuracy
+tags:
+- handwritten-digits
+- mnist
+- pytorch
+model-index:
+- name: {name}
+  results:
+  - task:
+      type: image-classification
+      name: Image classification
+    dataset:
+      name: MNIST
+      type: ylecun/mnist
+      split: test
+    metrics:
+    - type: accuracy
+      value: {test_accuracy}
+      name: Test accuracy
+---
+"""
+
+WHAT_IT_IS = {
+    "SeedCNN": "The small network of the article that this demo began with: two 5×5 convolutions, 16 and 32 channels, "
+    "each max-pooled by two, and one linear layer. It is here for comparison; `digitnet` reads better.",
+    "DigitNet": "A small residual network for single handwritten digits: a strided stem, then residual stages with "
+    "batch norm, and one linear layer over what is left of the picture.",
+}
+
+USE = """\
+```python
+from digitcore import DigitReader
+
+reader = DigitReader.from_pretrained("{folder}")  # this folder, or a Hub repository that holds it
+print(reader.read_sketch("sketch.png").text)
+```
+
+The network takes (B, 1, 28, 28) floats: white digits on black as MNIST makes them (longest side 20 px, aspect kept,
+centre of mass in the middle), divided by 255, minus {mean}, divided by {std}. It gives ten logits; divide them by the
+temperature, {temperature:.4f}, before the softmax. `config.json` holds these numbers.
+"""
+
+LIMITS = """\
+- It knows ten classes and nothing else: a letter or a blot gets the digit that it resembles most.
+- MNIST was written by Americans around 1990. Digits drawn otherwise (a 1 with a base line, a crossed 7, a 4 closed at
+  the top) are rarer in it, and read less surely.
+- It expects one digit, sized and centred as above. Finding digits on a page is somebody else's work: `DigitReader`'s.
+- {seeing}
+"""
+
+
+def make_card(name: str, config: TrainConfig, metrics: Mapping[str, Any]) -> str:
+    """Write the card.
+
+    Args:
+        name: of the checkpoint's folder.
+        config: of the run.
+        metrics: content of metrics.json, as `train.train` makes it.
+    """
+    normalization = metrics["normalization"]
+    use = USE.format(folder=f"checkpoints/{name}", temperature=metrics["temperature"], **normalization)
+    header = HEADER.format(name=name, test_accuracy=metrics["test_accuracy"])
+    size = f"{metrics['n_parameters']:,} parameters, {metrics['n_multiply_adds'] / 1e6:.1f} M multiply-adds an image."
+    parts = [
+        f"{header}\n# {name}\n\n{WHAT_IT_IS[config.architecture]} {size}",
+        "## Use\n\n" + use.strip(),
+        "## Training\n\n" + _describe_training(config, metrics),
+        "## Figures\n\n" + _describe_figures(metrics),
+        "## Limits\n\n" + LIMITS.format(seeing=_describe_variety(config)).strip(),
+        "## Licence\n\nApache-2.0 for the weights. MNIST (LeCun, Cortes, Burges) is under CC BY-SA 3.0.",
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _describe_training(config: TrainConfig, metrics: Mapping[str, Any]) -> str:
+    """How it came about, with the exact command."""
+    images = "the first 55,000 of MNIST's training images" if config.holdout else "all 60,000 training images of MNIST"
+    chosen = (
+        "The last 5,000 training images, never trained on, chose the settings and the temperature; the test images "
+        "chose nothing."
+        if config.holdout
+        else "Nothing was chosen: these are the last epoch's weights, and the temperature is 1."
+    )
+    rate = {
+        "step": f"{config.learning_rate:g}, times {config.step_gamma:g} after each epoch",
+        "one-cycle": f"up to {config.learning_rate:g} in {config.warmup_epochs:g} epochs, then down to 0 as a cosine",
+    }[config.schedule]
+    averaged = f" The weights are a moving average (decay {config.ema_decay:g})." if config.ema_decay else ""
+    return (
+        f"    {metrics['command']}\n\n"
+        f"{config.n_epochs} epochs over {images}, batch {config.batch_size}, "
+        f"{'AdamW' if config.optimizer == 'adamw' else 'Adam'}, learning rate {rate}, seed {config.seed}.{averaged} "
+        f"{chosen} On {metrics['device']} with {metrics['n_threads']} thread(s), {metrics['precision']}, it took "
+        f"{metrics['seconds'] / 60:.0f} minutes. `metrics.json` has every epoch, the images' hashes and the versions."
+    )
+
+
+def _describe_figures(metrics: Mapping[str, Any]) -> str:
+    """A table: images, how many, accuracy, calibration error."""
+    rows = ["| images | number | right | expected calibration error |", "|---|---|---|---|"]
+    for key, title in (
+        ("test", "MNIST test"),
+        ("validation", "MNIST validation"),
+        ("uci", "UCI digits, 13 other writers"),
+    ):
+        if f"{key}_accuracy" in metrics:
+            accuracy, ece = 100 * metrics[f"{key}_accuracy"], 100 * metrics[f"{key}_ece"]
+            rows.append(f"| {title} | {metrics[f'n_{key}']:,} | {accuracy:.2f} % | {ece:.2f} % |")
+    return "\n".join(rows)
+
+
+def _describe_variety(config: TrainConfig) -> str:
+    """What the training images were like."""
+    if config.augmentation is None:
+        return "It saw MNIST's images as they are: other pens, scanners and cameras are new to it."
+    return (
+        "It saw MNIST's images varied at random (see the preset in `digitcore/training/config.py`), no other people's."
+    )

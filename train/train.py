@@ -1,0 +1,243 @@
+"""Train a digit network and write its checkpoint.
+
+    python -m train.train --preset seed
+    python -m train.train --preset digitnet
+
+prints loss and accuracy of each epoch and writes checkpoints/PRESET/ (model.safetensors, config.json, metrics.json and
+the model card). Ctrl-C stops it; the same command with --resume goes on after the last whole epoch, to the same
+weights. MNIST is looked for in --data, or DIGITCORE_DATA. The test images are read once, at the end, to report.
+
+RESULTS
+"""
+
+import argparse
+import datetime
+import platform
+import shlex
+import signal
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from digitcore.checkpoint import Checkpoint, save_checkpoint
+from digitcore.classifier import DigitClassifier
+from digitcore.data import LabeledImages, load_mnist, load_uci
+from digitcore.device import autocast_dtype, describe_device, pick_device
+from digitcore.errors import CheckpointError, DigitcoreError
+from digitcore.evaluation import evaluate
+from digitcore.model import count_multiply_adds, count_parameters
+from digitcore.training import (
+    PRESETS,
+    EpochResult,
+    FitResult,
+    TrainConfig,
+    TrainingSets,
+    fit,
+    load_preset,
+    load_training_sets,
+)
+from digitcore.training.card import make_card
+from digitcore.training.state import STATE_NAME, load_state
+
+DEFAULT_PRESET = "digitnet"
+CHECKPOINTS_FOLDER, RUNS_FOLDER = Path("checkpoints"), Path("runs")
+EXIT_ERROR, EXIT_INTERRUPTED = 1, 130
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command; returns the exit code."""
+    options = _parse(argv)
+    try:
+        config = _make_config(options)
+        run_folder = options.run_folder or RUNS_FOLDER / f"{config.name}-{config.seed}"
+        return _train(config, options, run_folder)
+    except DigitcoreError as err:
+        print(f"Error: {err}", file=sys.stderr)
+        return EXIT_ERROR
+
+
+def _train(config: TrainConfig, options: argparse.Namespace, run_folder: Path) -> int:
+    """Fit, measure, save; or stop at Ctrl-C."""
+    device = pick_device(options.device)
+    sets = load_training_sets(config, options.data)
+    test = load_mnist("test", options.data)  # Found now rather than missed after an hour; read at the end.
+    print(_announce(config, sets, device))
+    if not options.resume and (run_folder / STATE_NAME).exists():
+        print(f"Starting anew: the unfinished run in {run_folder} will be overwritten (--resume goes on with it).")
+    bar = _ProgressBar(config)
+    try:
+        result = fit(
+            config,
+            sets,
+            device=str(device),
+            state_folder=run_folder,
+            resume=options.resume,
+            on_epoch=bar.finish_epoch,
+            on_step=bar.advance,
+        )
+    except KeyboardInterrupt:
+        bar.close()
+        print(_say_how_to_go_on(config, options, run_folder), file=sys.stderr)
+        return EXIT_INTERRUPTED
+    bar.close()
+    out = options.out or CHECKPOINTS_FOLDER / config.name
+    metrics = _measure(config, result, sets, test, device, _command(options))
+    digest = save_checkpoint(out, result.model, result.config, metrics, make_card(out.name, config, metrics))
+    (run_folder / STATE_NAME).unlink(missing_ok=True)
+    print(f"{metrics['test_accuracy']:.2%} of {metrics['n_test']:,} test images right. Wrote {out} ({digest}).")
+    return 0
+
+
+class _ProgressBar:
+    """A bar while an epoch runs (on a terminal), and a line when it is done."""
+
+    def __init__(self, config: TrainConfig) -> None:
+        self._n_epochs = config.n_epochs
+        self._bar: tqdm | None = None
+
+    def advance(self, epoch: int, n_done: int, n_steps: int) -> None:
+        if self._bar is None:
+            title = f"epoch {epoch}/{self._n_epochs}"
+            # disable=None: no bar where nobody looks, such as in a log file.
+            self._bar = tqdm(total=n_steps, desc=title, unit="step", leave=False, disable=None, mininterval=0.2)
+        self._bar.update(n_done - self._bar.n if not self._bar.disable else 0)
+
+    def finish_epoch(self, result: EpochResult) -> None:
+        self.close()
+        line = f"epoch {result.epoch:>2}/{self._n_epochs}  loss {result.loss:.4f}  accuracy {result.accuracy:.2%}"
+        if result.validation_accuracy is not None:
+            line += f"  validation loss {result.validation_loss:.4f}  accuracy {result.validation_accuracy:.2%}"
+        print(f"{line}  ({result.images_per_second:,.0f} images/s)", flush=True)
+
+    def close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+
+def _measure(
+    config: TrainConfig,
+    result: FitResult,
+    sets: TrainingSets,
+    test: LabeledImages,
+    device: torch.device,
+    command: str,
+) -> dict[str, Any]:
+    """Content of metrics.json: the figures, and all that says how they came about."""
+    classifier = DigitClassifier(Checkpoint(result.model, result.config, {}, config.name, ""), str(device))
+    named = {"test": test, "validation": sets.validation, "uci": load_uci()}
+    present = {name: dataset for name, dataset in named.items() if dataset is not None}
+    figures: dict[str, Any] = {}
+    for name, dataset in present.items():
+        *_, report = evaluate(classifier, dataset)
+        figures |= {f"{name}_accuracy": report.n_correct / report.n, f"{name}_ece": round(report.ece, 6)}
+        figures |= {f"n_{name}": report.n, f"{name}_interval": [round(bound, 5) for bound in report.interval]}
+    reduced = autocast_dtype(device) if config.reduced_precision else None
+    return figures | {
+        "measured": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d"),
+        "command": command,
+        "temperature": result.config.temperature,
+        "normalization": result.config.to_dict()["normalization"],
+        "n_parameters": count_parameters(result.model),
+        "n_multiply_adds": count_multiply_adds(result.model),
+        "training": config.to_dict(),
+        "data": {
+            name: {"name": dataset.name, "n": len(dataset), "sha256": dataset.digest()}
+            for name, dataset in {"train": sets.train, **present}.items()
+        },
+        "versions": {"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__},
+        "device": describe_device(device),
+        "n_threads": torch.get_num_threads(),
+        "precision": str(reduced or torch.float32).removeprefix("torch."),
+        "seconds": round(sum(epoch.seconds for epoch in result.history), 1),
+        "history": [epoch.to_dict() for epoch in result.history],
+    }
+
+
+def _parse(argv: list[str] | None) -> argparse.Namespace:
+    """The command line; what is not given stays with the preset."""
+    parser = argparse.ArgumentParser(
+        prog="python -m train.train", description="Train a digit network and write its checkpoint."
+    )
+    parser.add_argument("--preset", choices=PRESETS, default=DEFAULT_PRESET, help="the recipe (default: %(default)s)")
+    parser.add_argument(
+        "--data", type=Path, metavar="DIR", help="folder that holds MNIST/raw (default: DIGITCORE_DATA)"
+    )
+    parser.add_argument("--out", type=Path, metavar="DIR", help="the checkpoint's folder (default: checkpoints/PRESET)")
+    parser.add_argument(
+        "--run-folder", type=Path, metavar="DIR", help="where an unfinished run is kept (default: runs/PRESET-SEED)"
+    )
+    parser.add_argument("--seed", type=int, metavar="N", help="of everything random (default: the preset's)")
+    parser.add_argument("--epochs", type=int, metavar="N", help="default: the preset's")
+    parser.add_argument("--batch-size", type=int, metavar="N", help="default: the preset's")
+    parser.add_argument("--learning-rate", type=float, metavar="X", help="default: the preset's")
+    parser.add_argument("--warmup-epochs", type=float, metavar="X", help="default: the preset's")
+    parser.add_argument(
+        "--reduced-precision",
+        action=argparse.BooleanOptionalAction,
+        default=None,
+        help="bfloat16 where the hardware has it (default: the preset's)",
+    )
+    parser.add_argument("--device", help='"cpu" or "cuda" (default: CUDA where there is one)')
+    parser.add_argument("--resume", action="store_true", help="go on with the unfinished run")
+    return parser.parse_args(argv)
+
+
+def _make_config(options: argparse.Namespace) -> TrainConfig:
+    """The preset, with what the command line changes."""
+    given = {
+        "seed": options.seed,
+        "n_epochs": options.epochs,
+        "batch_size": options.batch_size,
+        "learning_rate": options.learning_rate,
+        "warmup_epochs": options.warmup_epochs,
+        "reduced_precision": options.reduced_precision,
+    }
+    return replace(load_preset(options.preset), **{name: value for name, value in given.items() if value is not None})
+
+
+def _command(options: argparse.Namespace, *more: str) -> str:
+    """The command that repeats this run, without this machine's folders."""
+    words = ["python", "-m", "train.train", "--preset", options.preset]
+    for name in ("seed", "epochs", "batch_size", "learning_rate", "warmup_epochs"):
+        if (value := getattr(options, name)) is not None:
+            words += [f"--{name.replace('_', '-')}", f"{value:g}" if isinstance(value, float) else str(value)]
+    if options.reduced_precision is not None:
+        words.append("--reduced-precision" if options.reduced_precision else "--no-reduced-precision")
+    return shlex.join([*words, *more])
+
+
+def _announce(config: TrainConfig, sets: TrainingSets, device: torch.device) -> str:
+    reduced = autocast_dtype(device) if config.reduced_precision else None
+    precision = "bfloat16" if reduced else "float32"
+    held_out = f", {len(sets.validation):,} held out" if sets.validation is not None else ""
+    return (
+        f"{config.name}: {config.architecture}, {len(sets.train):,} images{held_out}, {config.n_epochs} epochs, "
+        f"seed {config.seed}, {describe_device(device)}, {precision}"
+    )
+
+
+def _say_how_to_go_on(config: TrainConfig, options: argparse.Namespace, run_folder: Path) -> str:
+    """What is on disk after Ctrl-C, and what to type."""
+    try:
+        n_done = load_state(run_folder).n_epochs_done
+    except CheckpointError:
+        return "Stopped before the first epoch was done: nothing is kept."
+    words = []
+    for name in ("data", "out", "run_folder", "device"):
+        if (value := getattr(options, name)) is not None:
+            words += [f"--{name.replace('_', '-')}", str(value)]
+    command = _command(options, *words, "--resume")
+    return f"Stopped; {n_done} of {config.n_epochs} epochs are kept in {run_folder}. Go on with:\n    {command}"
+
+
+if __name__ == "__main__":
+    # Also when started in the background, where shells have children ignore Ctrl-C; a service's stop is the same wish.
+    for stop_signal in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(stop_signal, signal.default_int_handler)
+    sys.exit(main())
