@@ -1,1 +1,23 @@
 """Reads handwritten digits from a sketch, a photo or a program, and says how sure it is."""
+
+from digitcore.errors import CheckpointError, ConfigError, DatasetError, DeviceError, DigitcoreError, ImageError
+from digitcore.reader import DigitReader
+from digitcore.results import Box, Digit, Reading, Reason, Rejected, Report
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Box",
+    "CheckpointError",
+    "ConfigError",
+    "DatasetError",
+    "DeviceError",
+    "Digit",
+    "DigitReader",
+    "DigitcoreError",
+    "ImageError",
+    "Reading",
+    "Reason",
+    "Rejected",
+    "Report",
+]

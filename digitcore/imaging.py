@@ -17,8 +17,8 @@ from digitcore.errors import ImageError
 
 logger = logging.getLogger(__name__)
 
-# HEIF covers the HEIC of phones. No SVG, PDF or EPS: those are programs, not pictures.
-FORMATS = ("JPEG", "PNG", "WEBP", "HEIF", "GIF", "BMP", "TIFF", "MPO")
+# HEIF covers the HEIC of phones, JPEG their MPO too. No SVG, PDF or EPS: those are programs, not pictures.
+FORMATS = ("JPEG", "PNG", "WEBP", "HEIF", "GIF", "BMP", "TIFF")
 FORMAT_NAMES = "JPEG, PNG, WebP, HEIC, GIF, BMP or TIFF"
 # A phone's 48-megapixel mode fits, a decompression bomb does not.
 MAX_PIXELS = 50_000_000

@@ -17,8 +17,8 @@ BOX_PX = 20
 # Index of the pixel on which the mass is centred: 13.99 ± 0.28 (rows) and 14.00 ± 0.29 (columns) over MNIST itself,
 # the spread being that of rounding to whole pixels.
 CENTER_PX = 14
-# Less than this is the soft edge of a stroke, not its extent.
-MIN_EXTENT_INK = 32
+# Less than this share of the darkest ink is the soft edge of a stroke, not its extent.
+MIN_EXTENT_RATIO = 0.125
 
 
 def normalize_digit(ink: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
@@ -59,8 +59,8 @@ def normalize_digits(inks: Sequence[npt.NDArray[np.uint8]]) -> npt.NDArray[np.ui
 
 
 def _crop_to_ink(ink: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8] | None:
-    """The part that holds ink, or None. Faint ink counts by its own peak."""
-    threshold = min(MIN_EXTENT_INK, max(int(ink.max()) // 2, 1))
+    """The part that holds ink, or None."""
+    threshold = max(MIN_EXTENT_RATIO * int(ink.max()), 1)
     rows = np.flatnonzero((ink >= threshold).any(axis=1))
     columns = np.flatnonzero((ink >= threshold).any(axis=0))
     if rows.size == 0:

@@ -19,7 +19,7 @@ INK_THRESHOLD = 96
 MIN_SPECK_RATIO = 0.08
 MIN_SPECK_PX = 3
 # Two pieces are one digit if they overlap sideways by this share of the narrower one …
-MIN_SIDEWAYS_OVERLAP = 0.4
+MIN_SIDEWAYS_OVERLAP = 0.3
 # … stand no further apart than this share of the taller one's height …
 MAX_GAP_RATIO = 0.3
 # … and one is a flag or a foot beside the other: two digits above each other are of like height.

@@ -1,0 +1,55 @@
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from digitcore.checkpoint import Checkpoint, CheckpointConfig
+from digitcore.classifier import MAX_BATCH, DigitClassifier
+from digitcore.errors import ImageError
+
+
+class _MeanPixel(nn.Module):
+    """Logit k is k times the mean of the normalised pixels: every output can be worked out by hand."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return images.mean(dim=(1, 2, 3))[:, None] * torch.arange(10.0)
+
+
+def _classifier(temperature: float = 1.0) -> DigitClassifier:
+    config = CheckpointConfig("SeedCNN", temperature=temperature)
+    return DigitClassifier(Checkpoint(_MeanPixel(), config, {}, "planted", "0000000"), "cpu")
+
+
+def _softmax(logits: np.ndarray) -> np.ndarray:
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return powers / powers.sum(axis=1, keepdims=True)
+
+
+@pytest.mark.parametrize("temperature", [1.0, 2.5])
+def test_classify_normalises_and_divides_by_the_temperature(temperature):
+    images = np.stack([np.full((28, 28), level, np.uint8) for level in (0, 100, 255)])
+    result = _classifier(temperature).classify(images)
+    means = (np.array([0, 100, 255]) / 255 - 0.1307) / 0.3081
+    expected = _softmax(means[:, None] * np.arange(10) / temperature)
+    assert result.probs.dtype == np.float32 and result.is_digit.dtype == np.float32
+    assert np.allclose(result.probs, expected, atol=1e-5)
+    assert np.allclose(result.is_digit, expected.max(axis=1), atol=1e-5)
+
+
+def test_classify_none():
+    result = _classifier().classify(np.zeros((0, 28, 28), np.uint8))
+    assert result.probs.shape == (0, 10) and result.is_digit.shape == (0,)
+
+
+def test_classify_splits_large_batches():
+    images = np.random.default_rng(0).integers(0, 256, (MAX_BATCH + 3, 28, 28), np.uint8)
+    probs = _classifier().classify(images).probs
+    assert np.allclose(probs[-3:], _classifier().classify(images[-3:]).probs, atol=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(28, 28), (1, 27, 28), (1, 1, 28, 28)])
+def test_classify_refuses_other_shapes(shape):
+    with pytest.raises(ImageError, match="28, 28"):
+        _classifier().classify(np.zeros(shape, np.uint8))
+    with pytest.raises(ImageError, match="uint8"):
+        _classifier().classify(np.zeros((1, 28, 28), np.float32))
