@@ -1,5 +1,6 @@
 """The Accuracy tab: measure a checkpoint on a data set, live, and see where it fails."""
 
+import importlib
 import logging
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -52,11 +53,12 @@ NOTHING_READ = "Stopped before the first images were read."
 MAX_DATE_LENGTH = 25
 
 
-def build_accuracy_tab(reader: DigitReader) -> None:
+def build_accuracy_tab(reader: DigitReader, tab: gr.Tab | None = None) -> None:
     """Lay out the tab inside the current `gr.Tab` and bind it.
 
     Args:
         reader: shared by all visitors; its device evaluates.
+        tab: when it is opened, what the first report needs is imported; None leaves that to the first report.
     """
     with gr.Row(equal_height=False):
         dataset = gr.Radio(
@@ -134,12 +136,20 @@ def build_accuracy_tab(reader: DigitReader) -> None:
 
     quiet = {"api_visibility": "private", "show_progress": "hidden"}
     parts = [headline, confusion, per_digit, mistakes, latest, run, stop]
+    if tab is not None:
+        tab.select(_prepare, queue=False, **quiet)
     gr.on(None, describe, [dataset, checkpoint], note, queue=False, **quiet)
     announced = run.click(announce, None, parts, queue=False, **quiet)
     measuring = announced.then(measure, [dataset, checkpoint], [note, *parts], **quiet, **EVALUATE_QUEUE)
     stop.click(None, cancels=[measuring], api_visibility="private").then(
         show_stopped, latest, [headline, run, stop], queue=False, **quiet
     )
+
+
+def _prepare() -> None:
+    """Import what serving starts without and the first report needs: a second or two."""
+    for name in ("sklearn.metrics", "scipy.stats"):
+        importlib.import_module(name)
 
 
 def _report_part(elem_id: str, value: str = "") -> gr.HTML:
