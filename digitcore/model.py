@@ -50,8 +50,9 @@ class SeedCNN(HubModel, library_name="digitcore", license="apache-2.0", pipeline
 
     def forward(self, images: Tensor) -> Tensor:
         """(B, 1, 28, 28) float, normalised → (B, 10) logits."""
-        features = F.max_pool2d(F.relu(self.conv1(images), inplace=True), 2)  # (B, 16, 14, 14)
-        features = F.max_pool2d(F.relu(self.conv2(features), inplace=True), 2)  # (B, 32, 7, 7)
+        # The maximum and the ReLU commute, gradients included: pooled first, the ReLU has a quarter of the work.
+        features = F.relu(F.max_pool2d(self.conv1(images), 2), inplace=True)  # (B, 16, 14, 14)
+        features = F.relu(F.max_pool2d(self.conv2(features), 2), inplace=True)  # (B, 32, 7, 7)
         return self.fc(features.flatten(1))
 
 
