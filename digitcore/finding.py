@@ -1,4 +1,4 @@
-"""Find digit-like ink in a photo by classical means: flatten the light, tell ink from paper, keep what a pen may have drawn.
+"""Find digit-like ink in a photo by classical means: flatten the light, tell ink from paper, keep what a pen may draw.
 
     grey, at most 1280 px → contrast to a median background, dark on light or light on dark → hysteresis above the
     local noise → long rules out → connected components, pieces of one digit joined → what cannot be a digit out
@@ -64,6 +64,8 @@ MIN_PIECE_HEIGHT_RATIO = 0.12
 # … about as dark, and this near: a flag beside or above its 5, as a share of the taller one's height.
 MIN_PIECE_PEAK_RATIO = 0.5
 MAX_PIECE_GAP_RATIO = 0.12
+# Or their boxes share this much of the smaller one.
+MIN_NESTED_RATIO = 0.5
 
 # Shape limits, wide of what people write: width to height, stroke to longest side, loops (an 8 has two; ink may blot).
 MAX_ASPECT = 2.0
@@ -71,7 +73,7 @@ MAX_UPRIGHT_ASPECT = 12.0
 MAX_STROKE_RATIO = 0.36
 MAX_LOOPS = 3
 # Ink stands this far above the 80th percentile of what lies around it. Texture does not: it is like its surroundings.
-MIN_CLUTTER_RATIO = 4.0
+MIN_CLUTTER_RATIO = 5.0
 CLUTTER_PERCENTILE = 80
 
 # MNIST's strokes are 2 to 3 px in 20; a thin pen's would fade when the digit is brought to that size.
@@ -203,7 +205,12 @@ def _find_marks(mask: Mask, seeds: npt.NDArray[np.bool_], contrast: FloatImage) 
     for label in np.unique(owner[kept]):
         members = stats[owner == label]
         x, y = members[:, 0].min(), members[:, 1].min()
-        box = Box(int(x), int(y), int((members[:, 0] + members[:, 2]).max() - x), int((members[:, 1] + members[:, 3]).max() - y))
+        box = Box(
+            int(x),
+            int(y),
+            int((members[:, 0] + members[:, 2]).max() - x),
+            int((members[:, 1] + members[:, 3]).max() - y),
+        )
         own, levels = _window(labels, box) == label, _window(contrast, box)
         marks.append(_Mark(box, own, levels, float(np.percentile(levels[own], 80))))
     return marks
@@ -219,7 +226,9 @@ def _find_pieces(boxes: FloatImage, peaks: FloatImage) -> npt.NDArray[np.int64]:
     is_piece = (ratio <= MAX_PIECE_HEIGHT_RATIO) & (ratio >= MIN_PIECE_HEIGHT_RATIO)
     is_near = np.maximum(gap_x, gap_y) <= MAX_PIECE_GAP_RATIO * h[None, :]
     is_alike = peaks[:, None] >= MIN_PIECE_PEAK_RATIO * peaks[None, :]
-    return np.argwhere(is_piece & is_near & is_alike)
+    shared = np.maximum(-gap_x, 0) * np.maximum(-gap_y, 0)
+    is_nested = (shared >= MIN_NESTED_RATIO * (w * h)[:, None]) & (ratio < 1.0) & (ratio >= MIN_PIECE_HEIGHT_RATIO)
+    return np.argwhere(((is_piece & is_near) | is_nested) & is_alike)
 
 
 def _refuse_by_shape(mark: _Mark, shape: tuple[int, int]) -> Reason | None:
@@ -289,7 +298,9 @@ def _find_boxes(mask: Mask) -> list[Box]:
 def _to_picture(box: Box, scale: float, size_wh: tuple[int, int]) -> Box:
     """From the working size to the picture's pixels."""
     left, top = int(box.x / scale), int(box.y / scale)
-    right, bottom = (min(limit, round((start + n) / scale)) for start, n, limit in zip(box[:2], box[2:], size_wh, strict=True))
+    right, bottom = (
+        min(limit, round((start + n) / scale)) for start, n, limit in zip(box[:2], box[2:], size_wh, strict=True)
+    )
     return Box(left, top, max(1, right - left), max(1, bottom - top))
 
 
@@ -305,8 +316,6 @@ def _resize_to(image: npt.NDArray[np.uint8], longest_px: int, interpolation: int
     return _resize(image, longest_px / max(image.shape), interpolation)
 
 
-def _resize(
-    image: npt.NDArray[np.uint8], scale: float, interpolation: int = cv2.INTER_AREA
-) -> npt.NDArray[np.uint8]:
+def _resize(image: npt.NDArray[np.uint8], scale: float, interpolation: int = cv2.INTER_AREA) -> npt.NDArray[np.uint8]:
     height, width = image.shape
     return cv2.resize(image, (max(1, round(width * scale)), max(1, round(height * scale))), interpolation=interpolation)
