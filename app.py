@@ -1,0 +1,68 @@
+"""The demo. `python app.py` serves it on http://127.0.0.1:7860; a Hugging Face Space runs the same file."""
+
+import argparse
+import logging
+import os
+import sys
+
+import numpy as np
+
+from digitcore.errors import DigitcoreError
+from digitcore.reader import DigitReader
+from digitcore.ui.build import build_app, launch_options
+
+CHECKPOINT_VARIABLE = "DIGITCORE_CHECKPOINT"
+DEFAULT_HOST = "127.0.0.1"
+DEFAULT_PORT = 7860
+
+
+def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
+    """The command line; a Space sets host and port by Gradio's own environment variables instead."""
+    parser = argparse.ArgumentParser(description="Read handwritten digits in the browser.")
+    parser.add_argument(
+        "--host", default=os.environ.get("GRADIO_SERVER_NAME", DEFAULT_HOST), help="address (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--port", type=int, default=int(os.environ.get("GRADIO_SERVER_PORT", DEFAULT_PORT)), help="(default: %(default)s)"
+    )
+    parser.add_argument("--share", action="store_true", help="also make a public gradio.live link")
+    parser.add_argument(
+        "--checkpoint",
+        default=os.environ.get(CHECKPOINT_VARIABLE) or None,
+        help=f"folder or Hub repo (user/name@revision); default: ${CHECKPOINT_VARIABLE}, else the shipped one",
+    )
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Load the reader once, build the page, serve until stopped; returns the exit status."""
+    arguments = parse_arguments(argv)
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    try:
+        reader = DigitReader.from_pretrained(arguments.checkpoint)
+    except DigitcoreError as err:
+        print(f"digitcore cannot start: {err}", file=sys.stderr)
+        return 1
+    # The first call of a network is slow; let it not be the first visitor's.
+    reader.classifier.classify(np.zeros((1, 28, 28), np.uint8))
+    demo = build_app(reader, find_revision(arguments.checkpoint))
+    try:
+        demo.launch(
+            server_name=arguments.host, server_port=arguments.port, share=arguments.share, **launch_options()
+        )
+    except OSError as err:
+        if "empty port" not in str(err):
+            raise
+        print(f"Port {arguments.port} is taken. Choose another one: python app.py --port 7861", file=sys.stderr)
+        return 1
+    return 0
+
+
+def find_revision(checkpoint: str | None) -> str | None:
+    """The revision named in user/name@revision; None for a folder or a shipped checkpoint."""
+    return checkpoint.partition("@")[2] or None if checkpoint and not os.path.isdir(checkpoint) else None
+
+
+if __name__ == "__main__":
+    sys.exit(main())

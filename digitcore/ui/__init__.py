@@ -1,0 +1,1 @@
+"""The Gradio app. Nothing outside this package and app.py imports gradio."""

@@ -1,0 +1,76 @@
+"""The page: header, three tabs, footer, and the endpoints behind them."""
+
+from html import escape
+from typing import Any
+
+import gradio as gr
+
+from digitcore.device import describe_device
+from digitcore.reader import FINDER_NAME, DigitReader
+from digitcore.ui.accuracy_tab import build_accuracy_tab, register_evaluate_api
+from digitcore.ui.api import register_api
+from digitcore.ui.guards import MAX_FILE_SIZE
+from digitcore.ui.photo_tab import build_photo_tab
+from digitcore.ui.sketch_tab import build_sketch_tab
+from digitcore.ui.theme import CSS_PATHS, make_theme
+
+TITLE = "digitcore"
+SENTENCE = "Reads handwritten digits, from a sketch, a photo or a program, and says how sure it is."
+# Uploaded pictures are deleted an hour after they came; looked at every hour.
+DELETE_CACHE_S = (3600, 3600)
+# Waiting longer than behind this many others is worse than being told to come back.
+MAX_QUEUE = 64
+
+
+def build_app(reader: DigitReader, revision: str | None = None) -> gr.Blocks:
+    """Build the app; `launch_options` goes to its `launch()`.
+
+    Args:
+        reader: loaded once, shared by all visitors.
+        revision: of the Hub repo that the checkpoint came from; None for a shipped or local one.
+    """
+    with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=DELETE_CACHE_S, fill_width=False) as demo:
+        gr.HTML(render_header(), apply_default_css=False, js_on_load=None)
+        with gr.Tabs(elem_id="tabs"):
+            with gr.Tab("Sketch", id="sketch"):
+                build_sketch_tab(reader)
+            with gr.Tab("Photo", id="photo"):
+                build_photo_tab(reader)
+            with gr.Tab("Accuracy", id="accuracy"):
+                build_accuracy_tab(reader)
+        gr.HTML(render_footer(reader), apply_default_css=False, js_on_load=None)
+        register_api(reader, revision)
+        register_evaluate_api(reader)
+    demo.queue(max_size=MAX_QUEUE, default_concurrency_limit=2)
+    return demo
+
+
+def launch_options() -> dict[str, Any]:
+    """What `launch()` needs beside host and port: the looks, the limits, and nothing fetched from elsewhere."""
+    return {
+        "theme": make_theme(),
+        "css_paths": list(CSS_PATHS),
+        "max_file_size": MAX_FILE_SIZE,
+        "ssr_mode": False,
+        "enable_monitoring": False,
+        "run_history": False,
+        "footer_links": ["api"],
+        "mcp_server": True,
+    }
+
+
+def render_header() -> str:
+    """The name and one sentence."""
+    return f'<header class="dc-header"><h1>{escape(TITLE)}</h1><p>{escape(SENTENCE)}</p></header>'
+
+
+def render_footer(reader: DigitReader) -> str:
+    """Which checkpoint and detector answer, and on which device."""
+    classifier = reader.classifier
+    facts = (
+        ("Model", classifier.label),
+        ("Detector", FINDER_NAME),
+        ("Device", describe_device(classifier.device)),
+    )
+    items = "".join(f"<span>{name} <b>{escape(value)}</b></span>" for name, value in facts)
+    return f'<p class="dc-footer">{items}</p>'

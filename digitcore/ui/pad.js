@@ -1,0 +1,272 @@
+// Runs once for each pad that Gradio renders; `element`, `props`, `trigger` and `watch` are Gradio's.
+// A drawing is a list of strokes in the units of the picture that is sent, so it outlives any resizing.
+const WIDTH = 480;
+const HEIGHT = 360;
+// The model answers in a few milliseconds; more often than this only costs the visitor's battery.
+const LIVE_INTERVAL_MS = 90;
+const KEY_STEP = 12;
+const KEY_FINE_STEP = 3;
+
+const canvas = element.querySelector(".pad-canvas");
+const cursor = element.querySelector(".pad-cursor");
+const hint = element.querySelector(".pad-hint");
+const status = element.querySelector(".pad-status");
+const dot = element.querySelector(".pad-dot");
+const undoButton = element.querySelector('[data-pad="undo"]');
+const clearButton = element.querySelector('[data-pad="clear"]');
+const widthInput = element.querySelector('[data-pad="width"]');
+
+// What is sent: black on white at a fixed size, whatever the screen's density or theme.
+const sent = document.createElement("canvas");
+sent.width = WIDTH;
+sent.height = HEIGHT;
+const sentPen = sent.getContext("2d", { willReadFrequently: true, alpha: false });
+const pen = canvas.getContext("2d");
+
+let strokes = [];
+let active = null;
+let activePointer = null;
+let timer = null;
+let lastSent = 0;
+let keyPoint = { x: WIDTH / 2, y: HEIGHT / 2 };
+
+function styleOf(context, width) {
+  context.lineCap = "round";
+  context.lineJoin = "round";
+  context.lineWidth = width;
+  context.strokeStyle = context.fillStyle = "#000";
+}
+
+// The stroke's piece that ends at point `i`: quadratic curves through the midpoints make it smooth.
+function drawPiece(context, stroke, i) {
+  const points = stroke.points;
+  styleOf(context, stroke.width);
+  context.beginPath();
+  if (i === 0) {
+    context.arc(points[0].x, points[0].y, stroke.width / 2, 0, 2 * Math.PI);
+    context.fill();
+    return;
+  }
+  const start = i > 1 ? midpoint(points[i - 2], points[i - 1]) : points[0];
+  const end = midpoint(points[i - 1], points[i]);
+  context.moveTo(start.x, start.y);
+  context.quadraticCurveTo(points[i - 1].x, points[i - 1].y, end.x, end.y);
+  context.stroke();
+}
+
+// The half segment from the last midpoint to where the pen is.
+function drawTail(context, stroke) {
+  const points = stroke.points;
+  if (points.length < 2) return;
+  const last = points[points.length - 1];
+  const start = midpoint(points[points.length - 2], last);
+  styleOf(context, stroke.width);
+  context.beginPath();
+  context.moveTo(start.x, start.y);
+  context.lineTo(last.x, last.y);
+  context.stroke();
+}
+
+function midpoint(a, b) {
+  return { x: (a.x + b.x) / 2, y: (a.y + b.y) / 2 };
+}
+
+function drawStroke(context, stroke) {
+  for (let i = 0; i < stroke.points.length; i++) drawPiece(context, stroke, i);
+  drawTail(context, stroke);
+}
+
+function redraw() {
+  sentPen.fillStyle = "#fff";
+  sentPen.fillRect(0, 0, WIDTH, HEIGHT);
+  pen.save();
+  pen.setTransform(1, 0, 0, 1, 0, 0);
+  pen.clearRect(0, 0, canvas.width, canvas.height);
+  pen.restore();
+  for (const stroke of strokes) {
+    drawStroke(sentPen, stroke);
+    drawStroke(pen, stroke);
+  }
+}
+
+// The screen's canvas has the screen's own pixels; strokes keep their units.
+function fit() {
+  const box = canvas.getBoundingClientRect();
+  if (box.width < 2) return;
+  const scale = window.devicePixelRatio || 1;
+  canvas.width = Math.round(box.width * scale);
+  canvas.height = Math.round(box.height * scale);
+  pen.setTransform(canvas.width / WIDTH, 0, 0, canvas.height / HEIGHT, 0, 0);
+  redraw();
+  showWidth();
+}
+
+function showWidth() {
+  const box = canvas.getBoundingClientRect();
+  const width = Math.max(3, (widthInput.value * box.width) / WIDTH || 0);
+  dot.style.width = dot.style.height = width + "px";
+}
+
+function send() {
+  clearTimeout(timer);
+  timer = null;
+  lastSent = performance.now();
+  props.value = strokes.length ? sent.toDataURL("image/png") : "";
+  trigger("input");
+}
+
+function sendSoon() {
+  if (timer !== null) return;
+  timer = setTimeout(send, Math.max(0, LIVE_INTERVAL_MS - (performance.now() - lastSent)));
+}
+
+function showState() {
+  undoButton.disabled = clearButton.disabled = strokes.length === 0;
+  hint.hidden = strokes.length > 0;
+}
+
+function addPoint(point) {
+  const points = active.points;
+  const last = points[points.length - 1];
+  if (last && Math.hypot(point.x - last.x, point.y - last.y) < 0.5) return;
+  points.push(point);
+  for (const context of [pen, sentPen]) {
+    drawPiece(context, active, points.length - 1);
+    drawTail(context, active);
+  }
+}
+
+function startStroke(point) {
+  active = { width: Number(widthInput.value), points: [] };
+  strokes.push(active);
+  addPoint(point);
+  showState();
+  sendSoon();
+}
+
+function endStroke() {
+  active = null;
+  activePointer = null;
+  send();
+}
+
+function undo() {
+  if (active || !strokes.length) return;
+  strokes.pop();
+  redraw();
+  showState();
+  status.textContent = strokes.length ? "Last stroke removed" : "The pad is empty";
+  send();
+}
+
+function clear() {
+  active = null;
+  activePointer = null;
+  strokes = [];
+  redraw();
+  showState();
+  status.textContent = "The pad is empty";
+  send();
+}
+
+function pointOf(event) {
+  const box = canvas.getBoundingClientRect();
+  return {
+    x: ((event.clientX - box.left) / box.width) * WIDTH,
+    y: ((event.clientY - box.top) / box.height) * HEIGHT,
+  };
+}
+
+canvas.addEventListener("pointerdown", (event) => {
+  // A second finger, or the palm beside a pen, does not draw.
+  if (activePointer !== null || event.button !== 0) return;
+  cursor.hidden = true;
+  active = null;
+  activePointer = event.pointerId;
+  canvas.setPointerCapture(event.pointerId);
+  startStroke(pointOf(event));
+});
+
+canvas.addEventListener("pointermove", (event) => {
+  if (event.pointerId !== activePointer || !active) return;
+  const coalesced = event.getCoalescedEvents ? event.getCoalescedEvents() : [];
+  for (const each of coalesced.length ? coalesced : [event]) addPoint(pointOf(each));
+  sendSoon();
+});
+
+for (const name of ["pointerup", "pointercancel"]) {
+  canvas.addEventListener(name, (event) => {
+    if (event.pointerId !== activePointer) return;
+    if (name === "pointerup") addPoint(pointOf(event));
+    endStroke();
+  });
+}
+
+canvas.addEventListener("contextmenu", (event) => event.preventDefault());
+
+function showCursor() {
+  cursor.hidden = false;
+  cursor.style.left = (keyPoint.x / WIDTH) * 100 + "%";
+  cursor.style.top = (keyPoint.y / HEIGHT) * 100 + "%";
+  cursor.classList.toggle("down", active !== null);
+}
+
+function moveByKey(dx, dy) {
+  keyPoint = {
+    x: Math.min(WIDTH, Math.max(0, keyPoint.x + dx)),
+    y: Math.min(HEIGHT, Math.max(0, keyPoint.y + dy)),
+  };
+  if (active) {
+    addPoint(keyPoint);
+    sendSoon();
+  }
+  showCursor();
+}
+
+function togglePen() {
+  if (active) {
+    endStroke();
+    status.textContent = "Pen up";
+  } else {
+    startStroke(keyPoint);
+    status.textContent = "Pen down";
+  }
+  showCursor();
+}
+
+const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+
+canvas.addEventListener("keydown", (event) => {
+  if (activePointer !== null) return;
+  const step = event.shiftKey ? KEY_FINE_STEP : KEY_STEP;
+  if (event.key in ARROWS) moveByKey(ARROWS[event.key][0] * step, ARROWS[event.key][1] * step);
+  else if (event.key === " ") togglePen();
+  else return;
+  event.preventDefault();
+});
+
+canvas.addEventListener("blur", () => {
+  cursor.hidden = true;
+  if (active && activePointer === null) endStroke();
+});
+
+element.addEventListener("keydown", (event) => {
+  if (activePointer !== null) return;
+  if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "z") {
+    if (active) endStroke();
+    undo();
+  } else if (event.key === "Delete" || event.key === "Escape" || event.key === "Backspace") clear();
+  else return;
+  event.preventDefault();
+});
+
+undoButton.addEventListener("click", undo);
+clearButton.addEventListener("click", clear);
+widthInput.addEventListener("input", showWidth);
+// The server can empty the pad by sending an empty value.
+watch("value", () => {
+  if (!props.value && strokes.length && !active) clear();
+});
+new ResizeObserver(fit).observe(canvas);
+fit();
+showState();
