@@ -214,9 +214,14 @@ def test_what_comes_from_outside_is_escaped(markup):
 
 
 def test_render_note_problem_is_announced_and_nothing_gives_nothing():
-    assert Elements(render_note("Bad.", is_problem=True)).all("p", role="alert")
-    assert Elements(render_note("Good.")).all("p", role="note")
+    assert Elements(render_note("Bad.", is_problem=True)).all("div", role="alert")
+    assert Elements(render_note("Good.")).all("div", role="note")
     assert render_note("") == ""
+
+
+def test_render_note_folds_the_cause_away():
+    elements = Elements(render_note("Offline.", is_problem=True, cause="<urlopen error>"))
+    assert elements.all("details")[0][1] == "Cause<urlopen error>"
 
 
 def test_encode_png_round_trip():

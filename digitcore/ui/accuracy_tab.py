@@ -11,7 +11,7 @@ from digitcore.data import find_mnist
 from digitcore.errors import DatasetError, DigitcoreError
 from digitcore.reader import DigitReader
 from digitcore.results import Report
-from digitcore.ui.evaluations import (
+from digitcore.ui.evaluate_api import (
     DATASET_TITLES,
     EVALUATE_QUEUE,
     UNEXPECTED,
@@ -44,7 +44,7 @@ MNIST_MISSING = "MNIST is not on this machine. Run downloads it (11 MB) and chec
 HOW_TO_SUPPLY = (
     "To supply MNIST by hand, put its four files into MNIST/raw of the folder that DIGITCORE_DATA names on the server."
 )
-INSTEAD = "Meanwhile, here is the report on the UCI digits."
+INSTEAD = "MNIST could not be downloaded. Below is the report on the UCI digits instead."
 INVITATION = "Press Run: every image is read before your eyes, and each mistake is shown."
 QUEUED = "Waiting: evaluations take turns…"
 LOADING = "Loading…"
@@ -171,8 +171,8 @@ def _describe_choice(reader: DigitReader, dataset_name: str, checkpoint_name: st
 
 def _explain_fallback(reader: DigitReader, checkpoint_name: str, err: DatasetError) -> str:
     """Why it is not MNIST that is measured, what is known of it, and how to supply it."""
-    sentences = (str(err), HOW_TO_SUPPLY, _describe_stored(reader, checkpoint_name), INSTEAD)
-    return render_note(" ".join(sentences), is_problem=True)
+    sentence = f"{INSTEAD} {HOW_TO_SUPPLY} {_describe_stored(reader, checkpoint_name)}"
+    return render_note(sentence, is_problem=True, cause=str(err))
 
 
 def _describe_stored(reader: DigitReader, checkpoint_name: str) -> str:

@@ -28,12 +28,19 @@ class RunState(StrEnum):
     DONE = "done"
 
 
-def render_note(text: str, *, is_problem: bool = False) -> str:
-    """A sentence or two beside the report; "" gives "". A problem is announced to screen readers."""
+def render_note(text: str, *, is_problem: bool = False, cause: str = "") -> str:
+    """A sentence or two beside the report; "" gives "".
+
+    Args:
+        text: for the visitor.
+        is_problem: announce it to screen readers, and let it be seen.
+        cause: what the machine says of it, folded away.
+    """
     if not text:
         return ""
     role, kind = ("alert", "problem") if is_problem else ("note", "plain")
-    return f'<p class="report-note {kind}" role="{role}">{escape(text)}</p>'
+    details = f"<details><summary>Cause</summary>{escape(cause)}</details>" if cause else ""
+    return f'<div class="report-note {kind}" role="{role}">{escape(text)}{details}</div>'
 
 
 def render_waiting(sentence: str) -> str:
@@ -197,6 +204,8 @@ p { margin: 0; }
 .report-note, .report-waiting { color: var(--dc-quiet); font-size: 15px; line-height: 1.5; }
 .report-note.problem { padding: 12px 16px; border-left: 4px solid var(--dc-problem); border-radius: 4px;
   background: var(--dc-problem-surface); color: var(--dc-problem); overflow-wrap: anywhere; }
+.report-note summary { cursor: pointer; }
+.report-note details { margin-top: 4px; font-size: 13px; }
 .report-accuracy { line-height: 1.3; }
 .report-accuracy strong { margin-right: 8px; color: var(--dc-text); font-size: clamp(44px, 8vw, 64px); font-weight: 600;
   line-height: 1.1; letter-spacing: -0.01em; white-space: nowrap; }
@@ -209,7 +218,7 @@ p { margin: 0; }
   transition: width .25s linear; }
 .report-progress.stopped span { background: var(--dc-quiet); }
 .report-rate { margin-top: 6px; color: var(--dc-quiet); font-size: 13px; }
-table { width: 100%; margin: 0; border-collapse: separate; border-spacing: 2px; table-layout: fixed;
+table { width: 100%; margin: 0; padding: 0; border-collapse: separate; border-spacing: 2px; table-layout: fixed;
   color: var(--dc-text); font-variant-numeric: tabular-nums; }
 caption { padding: 4px 0 8px; color: var(--dc-text); font-size: 15px; font-weight: 600; text-align: left; }
 th, td { height: 30px; padding: 0; border: 0; background: none; color: var(--dc-text); font-size: 14px;
