@@ -57,11 +57,12 @@ class SeedCNN(HubModel, library_name="digitcore", license="apache-2.0", pipeline
 
 
 class ConvNorm(nn.Sequential):
-    """A 3×3 convolution and its batch norm, without activation."""
+    """A convolution and its batch norm, without activation."""
 
-    def __init__(self, n_in: int, n_out: int, stride: int = 1) -> None:
+    def __init__(self, n_in: int, n_out: int, kernel_size: int = 3, stride: int = 1) -> None:
         """No bias: the batch norm has one."""
-        super().__init__(nn.Conv2d(n_in, n_out, 3, stride, padding=1, bias=False), nn.BatchNorm2d(n_out))
+        convolution = nn.Conv2d(n_in, n_out, kernel_size, stride, padding=kernel_size // 2, bias=False)
+        super().__init__(convolution, nn.BatchNorm2d(n_out))
 
 
 class ResidualBlock(nn.Module):
@@ -81,37 +82,37 @@ class ResidualBlock(nn.Module):
 
 
 class DigitNet(HubModel, library_name="digitcore", license="apache-2.0", pipeline_tag="image-classification"):
-    """Our network: a stem, then three halvings (14, 7 and 4 px), each but the first followed by a residual block.
+    """Our network: a strided stem, a convolution at 14 px, then residual blocks at 7 and 4 px.
 
-    Halving by strided convolutions right after the stem keeps most of the work at 14 px and below, where a CPU is
-    quick. 379,618 parameters and 12.0 M multiply-adds an image at the default width.
+    Halving in the stem leaves no work at 28 px, where a CPU spends most of its time on moving numbers, and channels in
+    multiples of 32 fill the tiles of its matrix unit. 367,530 parameters and 12.7 M multiply-adds at the default width.
     """
 
-    def __init__(self, width: int = 24) -> None:
+    def __init__(self, width: int = 32) -> None:
         """Build it.
 
         Args:
-            width: channels of the stem; the stages have 2, 3 and 4 times as many.
+            width: channels of the stem; the later stages have 2, 2 and 3 times as many.
         """
         super().__init__()
-        if not isinstance(width, int) or not MIN_WIDTH <= width <= MAX_WIDTH:
+        if type(width) is not int or not MIN_WIDTH <= width <= MAX_WIDTH:
             raise ConfigError(
                 f"DigitNet's width must be a whole number from {MIN_WIDTH} to {MAX_WIDTH}, got {width!r}."
             )
-        self.stem = ConvNorm(1, width)
-        self.down1 = ConvNorm(width, 2 * width, stride=2)
-        self.down2 = ConvNorm(2 * width, 3 * width, stride=2)
-        self.block2 = ResidualBlock(3 * width)
-        self.down3 = ConvNorm(3 * width, 4 * width, stride=2)
-        self.block3 = ResidualBlock(4 * width)
-        self.fc = nn.Linear(4 * width * 4 * 4, N_CLASSES)
+        self.stem = ConvNorm(1, width, kernel_size=5, stride=2)
+        self.wide = ConvNorm(width, 2 * width)
+        self.down2 = ConvNorm(2 * width, 2 * width, stride=2)
+        self.block2 = ResidualBlock(2 * width)
+        self.down3 = ConvNorm(2 * width, 3 * width, stride=2)
+        self.block3 = ResidualBlock(3 * width)
+        self.fc = nn.Linear(3 * width * 4 * 4, N_CLASSES)
 
     def forward(self, images: Tensor) -> Tensor:
         """(B, 1, 28, 28) float, normalised → (B, 10) logits."""
-        features = F.relu(self.stem(images), inplace=True)  # (B, W, 28, 28)
-        features = F.relu(self.down1(features), inplace=True)  # (B, 2W, 14, 14)
-        features = self.block2(F.relu(self.down2(features), inplace=True))  # (B, 3W, 7, 7)
-        features = self.block3(F.relu(self.down3(features), inplace=True))  # (B, 4W, 4, 4)
+        features = F.relu(self.stem(images), inplace=True)  # (B, W, 14, 14)
+        features = F.relu(self.wide(features), inplace=True)  # (B, 2W, 14, 14)
+        features = self.block2(F.relu(self.down2(features), inplace=True))  # (B, 2W, 7, 7)
+        features = self.block3(F.relu(self.down3(features), inplace=True))  # (B, 3W, 4, 4)
         return self.fc(features.flatten(1))
 
 

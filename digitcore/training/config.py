@@ -196,11 +196,11 @@ PRESETS: dict[str, TrainConfig] = {
         TrainConfig(
             name="digitnet",
             architecture="DigitNet",
-            n_epochs=40,
+            n_epochs=30,
             batch_size=128,
             optimizer="adamw",
             learning_rate=0.003,
-            weight_decay=0.02,
+            weight_decay=0.05,
             schedule="one-cycle",
             warmup_epochs=1.0,
             ema_decay=0.999,
