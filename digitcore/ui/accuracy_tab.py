@@ -2,13 +2,17 @@
 
 import importlib
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import gradio as gr
 
+from digitcore.classifier import DigitClassifier
 from digitcore.data import find_mnist
-from digitcore.errors import DatasetError, DigitcoreError
+from digitcore.errors import CheckpointError, DatasetError, DigitcoreError
+from digitcore.evaluation import evaluate
 from digitcore.reader import DigitReader
 from digitcore.results import Report
 from digitcore.ui.evaluate_api import (
@@ -19,7 +23,6 @@ from digitcore.ui.evaluate_api import (
     find_dataset,
     iterate_download,
     register_evaluate_api,
-    run_evaluation,
 )
 from digitcore.ui.report_html import (
     REPORT_CSS,
@@ -37,6 +40,11 @@ __all__ = ["build_accuracy_tab", "register_evaluate_api"]
 
 logger = logging.getLogger(__name__)
 
+# What an event's handler returns: new values by component.
+Updates = dict[Any, Any]
+
+# The radio's name for a checkpoint that the app was started with and that is none of those shipped.
+OWN = "own"
 CHECKPOINT_TITLES = {"digitnet": "DigitNet", "seed": "The article's CNN"}
 UCI_SENTENCE = "1,797 digits of 13 writers, 8×8 pixels each, brought to 28×28; bundled with scikit-learn."
 MNIST_SENTENCE = "The 10,000 test images of MNIST, none of which any checkpoint here was trained on or chosen by."
@@ -49,8 +57,24 @@ INVITATION = "Press Run: every image is read before your eyes, and each mistake 
 QUEUED = "Waiting: evaluations take turns…"
 LOADING = "Loading…"
 NOTHING_READ = "Stopped before the first images were read."
-# 2026-11-22T14:30:00+00:00
+# As in 2026-11-22T14:30:00+00:00.
 MAX_DATE_LENGTH = 25
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """The tab's components."""
+
+    dataset: gr.Radio
+    checkpoint: gr.Radio
+    run: gr.Button
+    stop: gr.Button
+    note: gr.HTML
+    headline: gr.HTML
+    confusion: gr.HTML
+    per_digit: gr.HTML
+    mistakes: gr.HTML
+    latest: gr.State
 
 
 def build_accuracy_tab(reader: DigitReader, tab: gr.Tab | None = None) -> None:
@@ -60,6 +84,25 @@ def build_accuracy_tab(reader: DigitReader, tab: gr.Tab | None = None) -> None:
         reader: shared by all visitors; its device evaluates.
         tab: when it is opened, what the first report needs is imported; None leaves that to the first report.
     """
+    parts = _lay_out(reader)
+    choice = [parts.dataset, parts.checkpoint]
+    report = [parts.headline, parts.confusion, parts.per_digit, parts.mistakes, parts.latest, parts.run, parts.stop]
+    quiet = {"api_visibility": "private", "show_progress": "hidden"}
+    if tab is not None:
+        tab.select(_prepare, queue=False, **quiet)
+    # Without triggers: when the page is opened and when the choice changes.
+    gr.on(None, partial(_render_choice, reader), choice, parts.note, queue=False, **quiet)
+    announced = parts.run.click(partial(_announce, parts), None, report, queue=False, **quiet)
+    measuring = announced.then(
+        partial(_measure, reader, parts), choice, [parts.note, *report], **quiet, **EVALUATE_QUEUE
+    )
+    parts.stop.click(None, cancels=[measuring], api_visibility="private").then(
+        partial(_show_stopped, parts), parts.latest, [parts.headline, parts.run, parts.stop], queue=False, **quiet
+    )
+
+
+def _lay_out(reader: DigitReader) -> _Parts:
+    """Choices and buttons on top, then the report."""
     with gr.Row(equal_height=False):
         dataset = gr.Radio(
             [(title, name) for name, title in DATASET_TITLES.items()],
@@ -68,13 +111,8 @@ def build_accuracy_tab(reader: DigitReader, tab: gr.Tab | None = None) -> None:
             elem_id="accuracy-dataset",
             min_width=240,
         )
-        checkpoint = gr.Radio(
-            [(title, name) for name, title in CHECKPOINT_TITLES.items()],
-            value="digitnet",
-            label="Checkpoint",
-            elem_id="accuracy-checkpoint",
-            min_width=240,
-        )
+        choices, default = _list_checkpoints(reader)
+        checkpoint = gr.Radio(choices, value=default, label="Checkpoint", elem_id="accuracy-checkpoint", min_width=240)
         with gr.Column(scale=0, min_width=220), gr.Row():
             run = gr.Button("Run", variant="primary", min_width=90, elem_id="accuracy-run")
             stop = gr.Button("Stop", interactive=False, min_width=90, elem_id="accuracy-stop")
@@ -86,64 +124,63 @@ def build_accuracy_tab(reader: DigitReader, tab: gr.Tab | None = None) -> None:
         with gr.Column(min_width=320, scale=2):
             per_digit = _report_part("accuracy-digits")
     mistakes = _report_part("accuracy-mistakes")
-    latest = gr.State()
+    return _Parts(dataset, checkpoint, run, stop, note, headline, confusion, per_digit, mistakes, latest=gr.State())
 
-    def describe(dataset_name: str, checkpoint_name: str) -> str:
-        return render_note(_describe_choice(reader, dataset_name, checkpoint_name))
 
-    def announce() -> dict[Any, Any]:
-        """Answer the click at once, whoever else is being served."""
-        parts = {part: "" for part in (confusion, per_digit, mistakes)}
-        return parts | {headline: render_waiting(QUEUED), latest: None} | _buttons(run, stop, is_running=True)
+def _announce(parts: _Parts) -> Updates:
+    """Answer the click at once, whoever else is being served."""
+    empty = {part: "" for part in (parts.confusion, parts.per_digit, parts.mistakes)}
+    return empty | {parts.headline: render_waiting(QUEUED), parts.latest: None} | _set_buttons(parts, is_running=True)
 
-    def measure(dataset_name: str, checkpoint_name: str) -> Iterator[dict[Any, Any]]:
-        """Stream the report; whatever happens, the buttons come back."""
-        yield {headline: render_waiting(LOADING)}
-        try:
-            if dataset_name == "mnist" and find_mnist() is None:
-                try:
-                    for what, share in iterate_download():
-                        yield {headline: render_download(what, share)}
-                    yield {note: describe(dataset_name, checkpoint_name)}
-                except DatasetError as err:
-                    dataset_name = "uci"
-                    yield {note: _explain_fallback(reader, checkpoint_name, err)}
-            images = find_dataset(dataset_name).images
-            for report in run_evaluation(reader, dataset_name, checkpoint_name):
-                state = RunState.DONE if report.done else RunState.RUNNING
-                yield {
-                    headline: render_headline(report, DATASET_TITLES[dataset_name], state),
-                    confusion: render_confusion(report),
-                    per_digit: render_per_digit(report),
-                    mistakes: render_mistakes(report, images),
-                    latest: report,
-                }
-        except DigitcoreError as err:
-            yield {headline: render_note(str(err), is_problem=True)}
-        except Exception:
-            logger.exception("unexpected failure")
-            yield {headline: render_note(UNEXPECTED, is_problem=True)}
-        yield _buttons(run, stop, is_running=False)
 
-    def show_stopped(report: Report | None) -> dict[Any, Any]:
-        """Keep what was measured and say how far it came."""
-        buttons = _buttons(run, stop, is_running=False)
-        if report is None:
-            return buttons | {headline: render_waiting(NOTHING_READ)}
-        if report.done:
-            return buttons
-        return buttons | {headline: render_headline(report, DATASET_TITLES[report.dataset], RunState.STOPPED)}
+def _measure(reader: DigitReader, parts: _Parts, dataset_name: str, checkpoint_name: str) -> Iterator[Updates]:
+    """Stream the report; whatever goes wrong, it ends in a sentence and the buttons come back."""
+    yield {parts.headline: render_waiting(LOADING)}
+    try:
+        if dataset_name == "mnist" and find_mnist() is None:
+            dataset_name = yield from _fetch_mnist(reader, parts, checkpoint_name)
+        labeled = find_dataset(dataset_name)
+        for report in evaluate(_find_choice(reader, checkpoint_name), labeled):
+            yield {
+                parts.headline: render_headline(report, DATASET_TITLES[dataset_name], _state_of(report)),
+                parts.confusion: render_confusion(report),
+                parts.per_digit: render_per_digit(report),
+                parts.mistakes: render_mistakes(report, labeled.images),
+                parts.latest: report,
+            }
+    except DigitcoreError as err:
+        yield {parts.headline: render_note(str(err), is_problem=True)}
+    except Exception:
+        logger.exception("unexpected failure")
+        yield {parts.headline: render_note(UNEXPECTED, is_problem=True)}
+    yield _set_buttons(parts, is_running=False)
 
-    quiet = {"api_visibility": "private", "show_progress": "hidden"}
-    parts = [headline, confusion, per_digit, mistakes, latest, run, stop]
-    if tab is not None:
-        tab.select(_prepare, queue=False, **quiet)
-    gr.on(None, describe, [dataset, checkpoint], note, queue=False, **quiet)
-    announced = run.click(announce, None, parts, queue=False, **quiet)
-    measuring = announced.then(measure, [dataset, checkpoint], [note, *parts], **quiet, **EVALUATE_QUEUE)
-    stop.click(None, cancels=[measuring], api_visibility="private").then(
-        show_stopped, latest, [headline, run, stop], queue=False, **quiet
-    )
+
+def _fetch_mnist(reader: DigitReader, parts: _Parts, checkpoint_name: str) -> Generator[Updates, None, str]:
+    """Download MNIST, showing how far it is; returns the data set to measure: the UCI digits if MNIST cannot be had."""
+    try:
+        for what, share in iterate_download():
+            yield {parts.headline: render_download(what, share)}
+    except DatasetError as err:
+        sentence = f"{INSTEAD} {HOW_TO_SUPPLY} {_describe_stored(reader, checkpoint_name)}"
+        yield {parts.note: render_note(sentence, is_problem=True, cause=str(err))}
+        return "uci"
+    yield {parts.note: _render_choice(reader, "mnist", checkpoint_name)}
+    return "mnist"
+
+
+def _show_stopped(parts: _Parts, report: Report | None) -> Updates:
+    """Keep what was measured and say how far it came."""
+    buttons = _set_buttons(parts, is_running=False)
+    if report is None:
+        return buttons | {parts.headline: render_waiting(NOTHING_READ)}
+    if report.done:
+        return buttons
+    return buttons | {parts.headline: render_headline(report, DATASET_TITLES[report.dataset], RunState.STOPPED)}
+
+
+def _state_of(report: Report) -> RunState:
+    return RunState.DONE if report.done else RunState.RUNNING
 
 
 def _prepare() -> None:
@@ -157,28 +194,38 @@ def _report_part(elem_id: str, value: str = "") -> gr.HTML:
     return gr.HTML(value, elem_id=elem_id, css_template=REPORT_CSS, apply_default_css=False, js_on_load=None)
 
 
-def _buttons(run: gr.Button, stop: gr.Button, *, is_running: bool) -> dict[Any, Any]:
-    return {run: gr.update(interactive=not is_running), stop: gr.update(interactive=is_running)}
+def _set_buttons(parts: _Parts, *, is_running: bool) -> Updates:
+    return {parts.run: gr.update(interactive=not is_running), parts.stop: gr.update(interactive=is_running)}
 
 
-def _describe_choice(reader: DigitReader, dataset_name: str, checkpoint_name: str) -> str:
+def _list_checkpoints(reader: DigitReader) -> tuple[list[tuple[str, str]], str]:
+    """Titles and names to choose from, and which is the app's: what is shipped, and the app's own if it is another."""
+    shipped = [(title, name) for name, title in CHECKPOINT_TITLES.items()]
+    for name in CHECKPOINT_TITLES:
+        try:
+            if find_classifier(reader, name) is reader.classifier:
+                return shipped, name
+        except CheckpointError as err:
+            logger.warning("the checkpoint %s cannot be evaluated: %s", name, err)
+    return [(f"This app's: {reader.classifier.label}", OWN), *shipped], OWN
+
+
+def _find_choice(reader: DigitReader, name: str) -> DigitClassifier:
+    return reader.classifier if name == OWN else find_classifier(reader, name)
+
+
+def _render_choice(reader: DigitReader, dataset_name: str, checkpoint_name: str) -> str:
     """What the data set is; and if MNIST is missing, how to get it and what is known of the checkpoint on it."""
     if find_mnist() is not None:
-        return MNIST_SENTENCE if dataset_name == "mnist" else UCI_SENTENCE
+        return render_note(MNIST_SENTENCE if dataset_name == "mnist" else UCI_SENTENCE)
     first = MNIST_MISSING if dataset_name == "mnist" else UCI_SENTENCE
-    return f"{first} {HOW_TO_SUPPLY} {_describe_stored(reader, checkpoint_name)}"
-
-
-def _explain_fallback(reader: DigitReader, checkpoint_name: str, err: DatasetError) -> str:
-    """Why it is not MNIST that is measured, what is known of it, and how to supply it."""
-    sentence = f"{INSTEAD} {HOW_TO_SUPPLY} {_describe_stored(reader, checkpoint_name)}"
-    return render_note(sentence, is_problem=True, cause=str(err))
+    return render_note(f"{first} {HOW_TO_SUPPLY} {_describe_stored(reader, checkpoint_name)}")
 
 
 def _describe_stored(reader: DigitReader, checkpoint_name: str) -> str:
     """The MNIST figures stored with a checkpoint; "" if it cannot be loaded: the run itself will say why."""
     try:
-        classifier = find_classifier(reader, checkpoint_name)
+        classifier = _find_choice(reader, checkpoint_name)
     except DigitcoreError:
         return ""
     return describe_stored(classifier.label, classifier.checkpoint.metrics)

@@ -22,7 +22,6 @@ from digitcore.errors import CheckpointError, DatasetError, DigitcoreError
 from digitcore.evaluation import evaluate
 from digitcore.hub import REPO_PATTERN, SHIPPED_NAMES, pull, resolve_checkpoint
 from digitcore.reader import DigitReader
-from digitcore.results import Report
 
 logger = logging.getLogger(__name__)
 
@@ -185,11 +184,6 @@ def evaluation_errors() -> Iterator[None]:
     except Exception as err:
         logger.exception("unexpected failure")
         raise gr.Error(UNEXPECTED, print_exception=False) from err
-
-
-def run_evaluation(reader: DigitReader, dataset: str, checkpoint: str) -> Iterator[Report]:
-    """The whole data set by name; as `evaluate`."""
-    return evaluate(find_classifier(reader, checkpoint), find_dataset(dataset))
 
 
 def _whole(limit: object) -> object:
