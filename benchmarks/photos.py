@@ -2,7 +2,7 @@
 
     python -m benchmarks.photos --folder DIR --labels labels.json --pipeline digitcore --pipeline article
 
-labels.json is a list of {"file", "text": [a string for each line], "layout", "kind", "boxes": [[x, y, w, h, digit], …]}.
+labels.json is a list of {"file", "text": [a string for each line], "layout", "kind", "boxes": [[x, y, w, h, digit], …]}
 Layout "scattered" means that the digits have no order, kind "negative" that there is none; boxes may be left out.
 Seconds are from file to text, after one run to warm up; memory is the peak above the loaded state, of this process
 alone. The last line printed is JSON.

@@ -1,4 +1,4 @@
-"""RapidOCR with the models that its package brings: pip install rapidocr onnxruntime. Letters are dropped."""
+"""RapidOCR with the models that its package brings: pip install rapidocr onnxruntime requests. Letters are dropped."""
 
 import logging
 from pathlib import Path
@@ -20,7 +20,9 @@ def load(checkpoint: str | None = None) -> Pipeline:
     try:
         from rapidocr import RapidOCR
     except ImportError as err:
-        raise PipelineMissingError("rapidocr is not installed. Get it with: pip install rapidocr onnxruntime.") from err
+        raise PipelineMissingError(
+            f"rapidocr cannot be imported ({err}). Get it with: pip install rapidocr onnxruntime requests."
+        ) from err
     engine = RapidOCR()
     logging.getLogger("RapidOCR").setLevel(logging.ERROR)
 

@@ -1,4 +1,7 @@
-"""The tesseract command, told to look for sparse text of digits only. Debian: apt-get install tesseract-ocr."""
+"""The tesseract command, told to read a block of text made of digits only. Debian: apt-get install tesseract-ocr.
+
+Page segmentation mode 6; mode 11, sparse text, finds fewer digits on the photos that were tried.
+"""
 
 import os
 import shutil
@@ -11,7 +14,7 @@ from benchmarks.photo_figures import PhotoText
 from benchmarks.pipelines import Pipeline, PipelineMissingError
 from digitcore.imaging import load_image
 
-COMMAND = ("tesseract", "stdin", "stdout", "--psm", "11", "-c", "tessedit_char_whitelist=0123456789")
+COMMAND = ("tesseract", "stdin", "stdout", "--psm", "6", "-c", "tessedit_char_whitelist=0123456789")
 
 
 def load(checkpoint: str | None = None) -> Pipeline:
