@@ -196,6 +196,7 @@ PRESETS: dict[str, TrainConfig] = {
         TrainConfig(
             name="digitnet",
             architecture="DigitNet",
+            arguments={"width": 32},
             n_epochs=30,
             batch_size=128,
             optimizer="adamw",
