@@ -239,7 +239,7 @@ def describe_stored(label: str, metrics: Mapping[str, Any]) -> str:
         metrics: content of metrics.json; from a stranger's repository, so nothing in it is taken on trust.
     """
     accuracy, n_test, measured = (metrics.get(key) for key in ("test_accuracy", "n_test", "measured"))
-    if not isinstance(accuracy, float | int) or not 0 <= accuracy <= 1:
+    if not isinstance(accuracy, float) or not 0 <= accuracy <= 1:
         return ""
     images = f"{n_test:,} test images" if isinstance(n_test, int) else "test images"
     when = f", measured {measured[:MAX_DATE_LENGTH]}" if isinstance(measured, str) else ""

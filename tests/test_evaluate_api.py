@@ -1,0 +1,174 @@
+import shutil
+import threading
+import time
+from pathlib import Path
+
+import gradio as gr
+import numpy as np
+import pytest
+
+from digitcore.data import LabeledImages
+from digitcore.errors import CheckpointError, ConfigError, DatasetError
+from digitcore.hub import SHIPPED_FOLDER
+from digitcore.reader import DigitReader
+from digitcore.results import DigitScore, Mistake, Report
+from digitcore.ui import evaluate_api
+from digitcore.ui.evaluate_api import (
+    DigitScoreJson,
+    MistakeJson,
+    ReportJson,
+    evaluation_errors,
+    find_classifier,
+    find_dataset,
+    iterate_download,
+)
+
+
+@pytest.fixture(scope="module")
+def reader() -> DigitReader:
+    return DigitReader.from_pretrained("seed", device="cpu")
+
+
+@pytest.fixture
+def seed_copy(tmp_path) -> Path:
+    """The same weights under another folder's name."""
+    return Path(shutil.copytree(SHIPPED_FOLDER / "seed", tmp_path / "copy"))
+
+
+def test_find_classifier_gives_the_readers_own_where_it_is_the_same(reader):
+    assert find_classifier(reader, "seed") is reader.classifier
+
+
+def test_find_classifier_keeps_what_it_loaded_until_the_weights_change(reader, seed_copy, monkeypatch):
+    monkeypatch.setattr(evaluate_api, "pull", lambda repo, revision: seed_copy)
+    first = find_classifier(reader, "someone/digits")
+    assert first.label == reader.classifier.label.replace("seed@", "someone/digits@")
+    assert find_classifier(reader, "someone/digits") is first
+    (seed_copy / "model.safetensors").touch()
+    assert find_classifier(reader, "someone/digits") is not first
+
+
+@pytest.mark.parametrize(
+    ("name", "pulled"),
+    [
+        ("someone/digits", ("someone/digits", None)),
+        ("someone/digits@v1.2", ("someone/digits", "v1.2")),
+        ("checkpoints/seed", ("checkpoints/seed", None)),
+    ],
+)
+def test_find_classifier_asks_the_hub_even_where_a_folder_has_the_name(reader, monkeypatch, name, pulled):
+    calls = []
+
+    def pull(repo, revision):
+        calls.append((repo, revision))
+        raise CheckpointError("not there")
+
+    monkeypatch.chdir(SHIPPED_FOLDER.parent)
+    monkeypatch.setattr(evaluate_api, "pull", pull)
+    with pytest.raises(CheckpointError, match="not there"):
+        find_classifier(reader, name)
+    assert calls == [pulled]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", "other", "/etc/passwd", "./checkpoints/seed", "a/b/c", "../seed/x/..", "~/seed/x", "seed\n", None, 3, []],
+)
+def test_find_classifier_refuses_other_names_with_a_sentence(reader, monkeypatch, name):
+    monkeypatch.setattr(evaluate_api, "pull", lambda *_: pytest.fail("the Hub was asked"))
+    with pytest.raises(CheckpointError, match='Use "digitnet", "seed", or a Hub repo as user/name'):
+        find_classifier(reader, name)
+
+
+def test_find_dataset_uci_is_kept():
+    dataset = find_dataset("uci")
+    assert (dataset.name, len(dataset)) == ("uci", 1797)
+    assert find_dataset("uci") is dataset
+
+
+def test_find_dataset_mnist_missing_says_where_it_should_be(monkeypatch, tmp_path):
+    monkeypatch.setenv("DIGITCORE_DATA", str(tmp_path))
+    with pytest.raises(DatasetError, match="MNIST/raw"):
+        find_dataset("mnist")
+
+
+@pytest.mark.parametrize("name", ["", "MNIST", "../mnist", None, 5])
+def test_find_dataset_refuses_other_names_with_a_sentence(name):
+    with pytest.raises(DatasetError, match='Use "uci" or "mnist"'):
+        find_dataset(name)
+
+
+def test_iterate_download_tells_how_far_it_is(monkeypatch):
+    def download(root, progress):
+        for i in range(5):
+            progress("train-images", i / 5)
+            time.sleep(0.02)
+
+    monkeypatch.setattr(evaluate_api, "DOWNLOAD_STEP_S", 0.005)
+    monkeypatch.setattr(evaluate_api, "download_mnist", download)
+    steps = list(iterate_download())
+    shares = [share for _, share in steps]
+    assert shares == sorted(shares) and shares[-1] > 0
+    assert steps[-1][0] == "train-images"
+
+
+def test_iterate_download_passes_the_failure_on(monkeypatch):
+    def download(root, progress):
+        raise DatasetError("no mirror answers")
+
+    monkeypatch.setattr(evaluate_api, "download_mnist", download)
+    with pytest.raises(DatasetError, match="no mirror answers"):
+        list(iterate_download())
+
+
+def test_iterate_download_closed_breaks_the_download_off(monkeypatch):
+    ended = threading.Event()
+
+    def download(root, progress):
+        try:
+            while True:
+                progress("train-images", 0.5)
+                time.sleep(0.005)
+        finally:
+            ended.set()
+
+    monkeypatch.setattr(evaluate_api, "download_mnist", download)
+    steps = iterate_download()
+    next(steps)
+    steps.close()
+    assert ended.wait(5)
+
+
+@pytest.mark.parametrize("err", [CheckpointError("no such repo"), DatasetError("no data"), ConfigError("limit is off")])
+def test_evaluation_errors_reach_the_client_as_their_text(err):
+    with pytest.raises(gr.Error) as caught, evaluation_errors():
+        raise err
+    assert caught.value.message == str(err)
+    assert caught.value.print_exception is False
+
+
+def test_evaluation_errors_hide_an_unexpected_failure():
+    with pytest.raises(gr.Error) as caught, evaluation_errors():
+        raise RuntimeError("/srv/secret")
+    assert "secret" not in caught.value.message
+
+
+def test_what_clients_are_told_is_what_a_report_gives():
+    scores = (DigitScore(1.0, 1.0, 1.0, 1),) * 10
+    report = Report(
+        "uci", "x@1", 1, 1, 0, (0.0, 1.0), ((0,) * 10,) * 10, scores, 0.5, (Mistake(0, 1, 7, 0.5),), 10.0, True
+    )
+    fields = report.to_dict()
+    assert set(fields) == set(ReportJson.__annotations__)
+    assert set(fields["per_digit"][0]) == set(DigitScoreJson.__annotations__)
+    assert set(fields["mistakes"][0]) == set(MistakeJson.__annotations__)
+
+
+@pytest.mark.mnist
+def test_find_dataset_mnist_is_the_test_set():
+    try:
+        dataset = find_dataset("mnist")
+    except DatasetError as err:
+        pytest.skip(str(err))
+    assert isinstance(dataset, LabeledImages) and dataset.images.shape == (10_000, 28, 28)
+    assert np.bincount(dataset.labels).tolist() == [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
