@@ -23,7 +23,10 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
         "--host", default=os.environ.get("GRADIO_SERVER_NAME", DEFAULT_HOST), help="address (default: %(default)s)"
     )
     parser.add_argument(
-        "--port", type=int, default=int(os.environ.get("GRADIO_SERVER_PORT", DEFAULT_PORT)), help="(default: %(default)s)"
+        "--port",
+        type=int,
+        default=int(os.environ.get("GRADIO_SERVER_PORT", DEFAULT_PORT)),
+        help="(default: %(default)s)",
     )
     parser.add_argument("--share", action="store_true", help="also make a public gradio.live link")
     parser.add_argument(
@@ -48,9 +51,7 @@ def main(argv: list[str] | None = None) -> int:
     reader.classifier.classify(np.zeros((1, 28, 28), np.uint8))
     demo = build_app(reader, find_revision(arguments.checkpoint))
     try:
-        demo.launch(
-            server_name=arguments.host, server_port=arguments.port, share=arguments.share, **launch_options()
-        )
+        demo.launch(server_name=arguments.host, server_port=arguments.port, share=arguments.share, **launch_options())
     except OSError as err:
         if "empty port" not in str(err):
             raise

@@ -21,6 +21,8 @@ SURE_THRESHOLD = 0.8
 MAX_SHOWN_DIGITS = 200
 # Bars for all ten classes of each digit: beyond this the cards would be ten screens long.
 MAX_BAR_CARDS = 24
+# So many digits a line fit the page in the largest type.
+MAX_LARGE_DIGITS = 8
 
 NOTHING_DRAWN = "Draw a digit, or a whole number. It is read while you draw."
 NO_PHOTO = "Add a photo, paste one, or pick an example. Every digit in it is read, line by line."
@@ -29,9 +31,9 @@ NO_PHOTO = "Add a photo, paste one, or pick an example. Every digit in it is rea
 def percent(share: float) -> str:
     """A probability in whole percent; never "100 %" or "0 %", which no network may claim."""
     if share >= 0.995:
-        return "over 99\u00a0%"
+        return ">99\u00a0%"
     if share < 0.005:
-        return "under 1\u00a0%"
+        return "<1\u00a0%"
     return f"{share * 100:.0f}\u00a0%"
 
 
@@ -65,7 +67,8 @@ def render_headline(reading: Reading, *, is_copyable: bool = False) -> str:
     if is_copyable:
         text = escape("\n".join(reading.lines), quote=True)
         copy = f'<button type="button" class="dc-copy" data-copy="{text}">Copy</button>'
-    size = "dc-long" if max(len(line) for line in reading.lines) > 8 else ""
+    is_long = len(reading.lines) > 2 or max(len(line) for line in reading.lines) > MAX_LARGE_DIGITS
+    size = "dc-long" if is_long else ""
     return (
         '<div class="dc-headline" role="status">'
         f'<p class="dc-number {size}">{lines}</p>'
@@ -73,17 +76,17 @@ def render_headline(reading: Reading, *, is_copyable: bool = False) -> str:
     )
 
 
-def render_cards(reading: Reading) -> str:
+def render_cards(reading: Reading, *, has_bars: bool = True) -> str:
     """A card for each digit, in reading order: what the classifier saw, and what it made of it."""
     images = reading.stages.images if reading.stages else ()
-    has_bars = len(reading.digits) <= MAX_BAR_CARDS
+    has_bars = has_bars and len(reading.digits) <= MAX_BAR_CARDS
     cards = []
     for i, digit in enumerate(reading.digits[:MAX_SHOWN_DIGITS]):
         picture = _render_image(images[i], digit) if i < len(images) else ""
         cards.append(
             f'<li class="dc-card"><div class="dc-card-head">{picture}'
             f'<div><span class="dc-digit">{digit.value}</span>'
-            f'<span class="dc-share">{percent(digit.confidence)}</span></div></div>'
+            f'<span class="dc-share">{escape(percent(digit.confidence))}</span></div></div>'
             f"{_render_bars(digit.probs) if has_bars else ''}</li>"
         )
     kind = "dc-cards" if has_bars else "dc-cards dc-compact"
@@ -103,7 +106,7 @@ def render_table(reading: Reading) -> str:
 
 def describe_confidence(reading: Reading) -> str:
     """How sure the reader is, and which digits deserve a second look."""
-    whole = f"{percent(reading.confidence)} sure".capitalize()
+    whole = f"{percent(reading.confidence).replace('>', 'Over ').replace('<', 'Under ')} sure"
     doubtful = [digit for digit in reading.digits if digit.confidence < SURE_THRESHOLD]
     if not doubtful:
         return f"{whole}."
@@ -148,7 +151,7 @@ def _render_image(image: npt.NDArray[np.uint8], digit: Digit) -> str:
 def _render_bars(probs: Sequence[float]) -> str:
     best = int(np.argmax(probs))
     items = "".join(
-        f'<li{" class=dc-best" if value == best else ""}><span>{value}</span>'
+        f"<li{' class=dc-best' if value == best else ''}><span>{value}</span>"
         f'<span class="dc-bar" style="--share:{p:.3f}" aria-hidden="true"></span>'
         f"<span>{_bar_number(p)}</span></li>"
         for value, p in enumerate(probs)
@@ -164,10 +167,10 @@ def _bar_number(p: float) -> str:
 
 
 def _render_row(digit: Digit) -> str:
-    others = ", ".join(f"{value} ({percent(p)})" for value, p in digit.alternatives) or "–"
+    others = escape(", ".join(f"{value} ({percent(p)})" for value, p in digit.alternatives)) or "–"
     mark = ' class="dc-doubtful"' if digit.confidence < SURE_THRESHOLD else ""
     return (
-        f"<tr><td><span{mark}>{digit.value}</span></td><td>{percent(digit.confidence)}</td>"
+        f"<tr><td><span{mark}>{digit.value}</span></td><td>{escape(percent(digit.confidence))}</td>"
         f"<td>{others}</td><td>{digit.line + 1}</td><td>{_describe_box(digit.box)}</td></tr>"
     )
 

@@ -1,4 +1,4 @@
-"""The endpoints for programs: gradio_client, curl and MCP tools. Each is a plain function with types and a docstring."""
+"""The endpoints for programs: gradio_client, curl and MCP tools. Plain functions with types and docstrings."""
 
 from typing import Any, TypedDict
 

@@ -102,6 +102,10 @@ class PhotoInput(gr.Image):
         """The front end shows it as the stock component."""
         return "image"
 
+    def get_config(self, cls: type | None = None) -> dict[str, Any]:
+        """The front end gets the stock component's properties; Gradio reads their names off a constructor."""
+        return super().get_config(cls or gr.Image)
+
     def preprocess(self, payload: ImageData | None) -> str | None:
         """The uploaded file's path, or None; raises gr.Error if the body names a file that was not uploaded."""
         return None if payload is None else str(find_upload(payload))

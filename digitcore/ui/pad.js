@@ -27,66 +27,43 @@ let strokes = [];
 let active = null;
 let activePointer = null;
 let timer = null;
+let frame = null;
 let lastSent = 0;
 let keyPoint = { x: WIDTH / 2, y: HEIGHT / 2 };
 
-function styleOf(context, width) {
-  context.lineCap = "round";
-  context.lineJoin = "round";
-  context.lineWidth = width;
-  context.strokeStyle = context.fillStyle = "#000";
-}
-
-// The stroke's piece that ends at point `i`: quadratic curves through the midpoints make it smooth.
-function drawPiece(context, stroke, i) {
+// One path for each stroke: quadratic curves through the midpoints make it smooth.
+function drawStroke(context, stroke) {
   const points = stroke.points;
-  styleOf(context, stroke.width);
-  context.beginPath();
-  if (i === 0) {
-    context.arc(points[0].x, points[0].y, stroke.width / 2, 0, 2 * Math.PI);
-    context.fill();
-    return;
-  }
-  const start = i > 1 ? midpoint(points[i - 2], points[i - 1]) : points[0];
-  const end = midpoint(points[i - 1], points[i]);
-  context.moveTo(start.x, start.y);
-  context.quadraticCurveTo(points[i - 1].x, points[i - 1].y, end.x, end.y);
-  context.stroke();
-}
-
-// The half segment from the last midpoint to where the pen is.
-function drawTail(context, stroke) {
-  const points = stroke.points;
-  if (points.length < 2) return;
   const last = points[points.length - 1];
-  const start = midpoint(points[points.length - 2], last);
-  styleOf(context, stroke.width);
+  context.lineCap = context.lineJoin = "round";
+  context.lineWidth = stroke.width;
+  context.strokeStyle = "#000";
   context.beginPath();
-  context.moveTo(start.x, start.y);
+  context.moveTo(points[0].x, points[0].y);
+  for (let i = 1; i < points.length - 1; i++) {
+    const next = points[i + 1];
+    context.quadraticCurveTo(points[i].x, points[i].y, (points[i].x + next.x) / 2, (points[i].y + next.y) / 2);
+  }
+  // A tap is a line of no length, whose round caps make a dot.
   context.lineTo(last.x, last.y);
   context.stroke();
 }
 
-function midpoint(a, b) {
-  return { x: (a.x + b.x) / 2, y: (a.y + b.y) / 2 };
+function drawScreen() {
+  frame = null;
+  pen.clearRect(0, 0, WIDTH, HEIGHT);
+  for (const stroke of strokes) drawStroke(pen, stroke);
 }
 
-function drawStroke(context, stroke) {
-  for (let i = 0; i < stroke.points.length; i++) drawPiece(context, stroke, i);
-  drawTail(context, stroke);
+function drawSoon() {
+  if (frame === null) frame = requestAnimationFrame(drawScreen);
 }
 
-function redraw() {
+function encode() {
   sentPen.fillStyle = "#fff";
   sentPen.fillRect(0, 0, WIDTH, HEIGHT);
-  pen.save();
-  pen.setTransform(1, 0, 0, 1, 0, 0);
-  pen.clearRect(0, 0, canvas.width, canvas.height);
-  pen.restore();
-  for (const stroke of strokes) {
-    drawStroke(sentPen, stroke);
-    drawStroke(pen, stroke);
-  }
+  for (const stroke of strokes) drawStroke(sentPen, stroke);
+  return sent.toDataURL("image/png");
 }
 
 // The screen's canvas has the screen's own pixels; strokes keep their units.
@@ -97,7 +74,7 @@ function fit() {
   canvas.width = Math.round(box.width * scale);
   canvas.height = Math.round(box.height * scale);
   pen.setTransform(canvas.width / WIDTH, 0, 0, canvas.height / HEIGHT, 0, 0);
-  redraw();
+  drawScreen();
   showWidth();
 }
 
@@ -111,7 +88,7 @@ function send() {
   clearTimeout(timer);
   timer = null;
   lastSent = performance.now();
-  props.value = strokes.length ? sent.toDataURL("image/png") : "";
+  props.value = strokes.length ? encode() : "";
   trigger("input");
 }
 
@@ -130,10 +107,7 @@ function addPoint(point) {
   const last = points[points.length - 1];
   if (last && Math.hypot(point.x - last.x, point.y - last.y) < 0.5) return;
   points.push(point);
-  for (const context of [pen, sentPen]) {
-    drawPiece(context, active, points.length - 1);
-    drawTail(context, active);
-  }
+  drawSoon();
 }
 
 function startStroke(point) {
@@ -153,7 +127,7 @@ function endStroke() {
 function undo() {
   if (active || !strokes.length) return;
   strokes.pop();
-  redraw();
+  drawSoon();
   showState();
   status.textContent = strokes.length ? "Last stroke removed" : "The pad is empty";
   send();
@@ -163,7 +137,7 @@ function clear() {
   active = null;
   activePointer = null;
   strokes = [];
-  redraw();
+  drawSoon();
   showState();
   status.textContent = "The pad is empty";
   send();

@@ -13,6 +13,7 @@ from digitcore.ui.answer import NO_PHOTO, describe_nothing, render_cards, render
 from digitcore.ui.guards import PhotoInput
 
 EXAMPLES_FOLDER = Path(__file__).parents[2] / "examples"
+SCRIPT_PATH = Path(__file__).parent / "photo.js"
 # What every current browser displays by itself; the rest is shown as a JPEG.
 DISPLAYED_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp"}
 # Photo readings, of the tab and of the API together, run so many at a time; the others wait in the queue.
@@ -21,20 +22,6 @@ PHOTO_QUEUE: dict[str, Any] = {"concurrency_limit": 2, "concurrency_id": "photos
 WEBCAM = gr.WebcamOptions(
     mirror=False, constraints={"video": {"facingMode": {"ideal": "environment"}, "width": {"ideal": 1920}}}
 )
-# Copies the text beside the button; the answer is replaced on each reading, so the listener sits on its container.
-COPY_JS = """
-element.addEventListener("click", async (event) => {
-  const button = event.target.closest("[data-copy]");
-  if (!button) return;
-  try {
-    await navigator.clipboard.writeText(button.dataset.copy);
-    button.textContent = "Copied";
-  } catch {
-    button.textContent = "Not allowed by the browser";
-  }
-  setTimeout(() => { button.textContent = "Copy"; }, 1500);
-});
-"""
 
 
 def build_photo_tab(reader: DigitReader, examples_folder: Path = EXAMPLES_FOLDER) -> None:
@@ -48,6 +35,7 @@ def build_photo_tab(reader: DigitReader, examples_folder: Path = EXAMPLES_FOLDER
     def read(path: str | None) -> tuple[Any, ...]:
         return _read_photo(reader, path)
 
+    examples = sorted(str(path) for path in examples_folder.glob("*.jpg"))
     with gr.Row(elem_classes="dc-two"):
         with gr.Column(min_width=320, scale=5):
             photo = PhotoInput(
@@ -60,11 +48,15 @@ def build_photo_tab(reader: DigitReader, examples_folder: Path = EXAMPLES_FOLDER
                 buttons=["fullscreen"],
                 elem_id="photo-input",
             )
-            examples = sorted(str(path) for path in examples_folder.glob("*.jpg"))
-            example_slot = gr.Column(min_width=320)
+            gallery = None
+            if examples:
+                gallery = gr.Examples(examples, photo, cache_examples=False, label="Examples", api_visibility="private")
         with gr.Column(min_width=320, scale=6):
             headline = gr.HTML(
-                render_notice(NO_PHOTO), elem_id="photo-answer", apply_default_css=False, js_on_load=COPY_JS
+                render_notice(NO_PHOTO),
+                elem_id="photo-answer",
+                apply_default_css=False,
+                js_on_load=SCRIPT_PATH.read_text(encoding="utf-8"),
             )
             annotated = gr.Image(
                 format="jpeg",
@@ -76,7 +68,7 @@ def build_photo_tab(reader: DigitReader, examples_folder: Path = EXAMPLES_FOLDER
                 elem_id="photo-annotated",
                 alt_text="The photo with a box around each digit that was read",
             )
-            details = gr.HTML(visible=False, elem_id="photo-details", apply_default_css=False, js_on_load=None)
+    details = gr.HTML(visible=False, elem_id="photo-details", apply_default_css=False, js_on_load=None)
 
     outputs = [photo, headline, annotated, details]
     binding: dict[str, Any] = {
@@ -90,9 +82,7 @@ def build_photo_tab(reader: DigitReader, examples_folder: Path = EXAMPLES_FOLDER
     }
     # `input` is the visitor's doing alone; `change` would fire again when the handler itself sets the preview.
     photo.input(**binding)
-    if examples:
-        with example_slot:
-            gallery = gr.Examples(examples, photo, cache_examples=False, label="Examples", api_visibility="private")
+    if gallery is not None:
         gallery.load_input_event.then(**binding)
 
 
@@ -111,7 +101,7 @@ def _read_photo(reader: DigitReader, path: str | None) -> tuple[Any, ...]:
     if not reading.digits:
         details = gr.update(value=render_table(reading), visible=bool(reading.rejected))
         return preview, render_notice(describe_nothing(reading, "photo")), annotated, details
-    details = gr.update(value=render_cards(reading) + render_table(reading), visible=True)
+    details = gr.update(value=render_cards(reading, has_bars=False) + render_table(reading), visible=True)
     return preview, render_headline(reading, is_copyable=True), annotated, details
 
 
