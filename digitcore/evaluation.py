@@ -16,8 +16,8 @@ from digitcore.data import LabeledImages
 from digitcore.errors import ConfigError
 from digitcore.results import N_CLASSES, DigitScore, Mistake, Report
 
-# Small enough that a sketch drawn meanwhile waits little for its turn, large enough to keep a GPU busy.
-BATCH_SIZE = 256
+# Small enough that Stop, and a sketch drawn meanwhile, wait little; larger ones are hardly faster.
+BATCH_SIZE = 128
 # Four reports a second look continuous; making one costs about 15 ms.
 MIN_REPORT_INTERVAL_S = 0.25
 # A report lists the most confident ones; how many there are is n - n_correct.
