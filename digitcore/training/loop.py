@@ -123,7 +123,7 @@ def fit(
         device: as for `pick_device`.
         state_folder: where the run's state is written after each epoch; None for nowhere.
         resume: go on from the state in `state_folder`: the weights come out as if there had been no break.
-        on_epoch: called after each epoch; after resuming, first for those done before.
+        on_epoch: called after each epoch, its state written; after resuming, first for those done before.
         on_step: called after each step with epoch (from 1), steps done in it and steps in all.
 
     Returns:
@@ -142,9 +142,10 @@ def fit(
         for result in run.history:
             _call(on_epoch, result)
     while len(run.history) < config.n_epochs:
-        _call(on_epoch, run.train_epoch(on_step))
+        result = run.train_epoch(on_step)
         if state_folder is not None:
             save_state(Path(state_folder), run.pack())
+        _call(on_epoch, result)
     return run.finish()
 
 
