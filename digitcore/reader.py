@@ -15,6 +15,7 @@ from digitcore.imaging import Picture, load_image
 from digitcore.preprocessing import normalize_digits
 from digitcore.results import Candidate, Digit, Reading, Reason, Rejected, Stages, Timings
 from digitcore.segmentation import find_sketch_candidates, find_sketch_ink, group_lines
+from digitcore.splitting import choose_segments, propose_segments
 
 # How candidates are found until a network does it: named in each reading.
 FINDER_NAME = "components"
@@ -125,20 +126,26 @@ class DigitReader:
         self, candidates: Sequence[Candidate], min_confidence: float
     ) -> tuple[tuple[Digit, ...], tuple[Rejected, ...], npt.NDArray[np.uint8]]:
         """Candidates in, reading out: classify in one batch, refuse the unclear, put the rest in reading order."""
-        images = normalize_digits([candidate.ink for candidate in candidates])
+        lattices = [propose_segments(candidate) for candidate in candidates]
+        segments = [segment for lattice in lattices for segment in lattice]
+        images = normalize_digits([segment.candidate.ink for segment in segments])
         classification = self.classifier.classify(images)
-        is_clear = classification.is_digit >= min_confidence
-        rejected = tuple(Rejected(candidates[i].box, Reason.UNCLEAR) for i in range(len(candidates)) if not is_clear[i])
-        kept = np.flatnonzero(is_clear)
+        chosen: list[int] = []
+        offset = 0
+        for lattice in lattices:
+            confidences = classification.is_digit[offset : offset + len(lattice)].tolist()
+            chosen += [offset + i for i in choose_segments(lattice, confidences)]
+            offset += len(lattice)
+        clear = [i for i in chosen if classification.is_digit[i] >= min_confidence]
+        rejected = tuple(Rejected(segments[i].candidate.box, Reason.UNCLEAR) for i in chosen if i not in clear)
         digits: list[Digit] = []
         order: list[int] = []
-        for line, members in enumerate(group_lines([candidates[i].box for i in kept])):
-            for member in members:
-                index = int(kept[member])
-                probs = tuple(float(p) for p in classification.probs[index])
+        for line, members in enumerate(group_lines([segments[i].candidate.box for i in clear])):
+            for i in (clear[member] for member in members):
+                probs = tuple(float(p) for p in classification.probs[i])
                 value = int(np.argmax(probs))
-                digits.append(Digit(value, min(probs[value], 1.0), candidates[index].box, line, probs))
-                order.append(index)
+                digits.append(Digit(value, min(probs[value], 1.0), segments[i].candidate.box, line, probs))
+                order.append(i)
         return tuple(digits), rejected, images[order]
 
 
