@@ -87,7 +87,7 @@ def test_render_headline_tells_the_figures():
     ((_, section),) = elements.all("section")
     for words in (
         "98.90 %",
-        "95 % interval 97.99 % to 99.40 %",
+        "95 % interval 97.99–99.40 %",
         "digitnet@1a2b3c4 on MNIST test set",
         "10 of 910 wrong",
         "calibration error 1.23 %",

@@ -73,7 +73,7 @@ def render_headline(report: Report, dataset_title: str, state: RunState) -> str:
     return (
         f'<section class="report-headline" aria-label="Accuracy"><p class="report-accuracy"{role}>'
         f'<strong>{_percent(report.accuracy)}</strong> <span class="report-interval">right, 95 % interval '
-        f"{_percent(low)} to {_percent(high)}</span></p>"
+        f"{100 * low:.2f}–{_percent(high)}</span></p>"
         f'<p class="report-facts"><span>{escape(report.checkpoint)} on {escape(dataset_title)}</span>'
         f"<span>{n_wrong:,} of {report.n:,} wrong</span>"
         '<span title="Mean distance of confidence from accuracy, over 15 bins (ECE)">'
