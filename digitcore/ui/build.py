@@ -36,8 +36,8 @@ def build_app(reader: DigitReader, revision: str | None = None) -> gr.Blocks:
                 build_sketch_tab(reader)
             with gr.Tab("Photo", id="photo"):
                 build_photo_tab(reader)
-            with gr.Tab("Accuracy", id="accuracy"):
-                build_accuracy_tab(reader)
+            with gr.Tab("Accuracy", id="accuracy") as accuracy:
+                build_accuracy_tab(reader, accuracy)
         gr.HTML(render_footer(reader), apply_default_css=False, js_on_load=None)
         register_api(reader, revision)
         register_evaluate_api(reader)
