@@ -52,20 +52,21 @@ POLARITY_TOPHAT_PX = 51
 # The whole area's say beside the strokes', for strokes thicker than the top-hat.
 POLARITY_AREA_WEIGHT = 0.05
 
-# A rule runs over this share of the longest side, is thinner than a bold pen, and may waver by a pixel.
+# A rule runs over this share of the longest side, in level or upright runs of RULE_RUN_RATIO, wavering by a pixel;
+# it is thinner than a bold pen.
 MIN_RULE_RATIO = 0.3
 RULE_RUN_RATIO = 0.2
 MIN_RULE_RUN_PX = 40
-MAX_RULE_WIDTH_PX = 8
+MAX_RULE_WIDTH_RATIO = 0.006
 
 # Two components are pieces of one digit if one is at most this high beside the other, …
 MAX_PIECE_HEIGHT_RATIO = 0.55
 MIN_PIECE_HEIGHT_RATIO = 0.12
 # … about as dark, and this near: a flag beside or above its 5, as a share of the taller one's height.
 MIN_PIECE_PEAK_RATIO = 0.5
-MAX_PIECE_GAP_RATIO = 0.12
+MAX_PIECE_GAP_RATIO = 0.15
 # Or their boxes share this much of the smaller one.
-MIN_NESTED_RATIO = 0.5
+MIN_NESTED_RATIO = 0.35
 
 # Shape limits, wide of what people write: width to height, stroke to longest side, loops (an 8 has two; ink may blot).
 MAX_ASPECT = 2.0
@@ -174,18 +175,19 @@ def _find_ink(contrast: FloatImage) -> tuple[npt.NDArray[np.bool_], Mask]:
 
 
 def _find_rules(mask: Mask) -> Mask:
-    """Long thin straight runs, level or upright, where they are not part of a thicker stroke."""
+    """Long thin straight lines, level or upright, without what strokes have in common with them."""
     longest = max(mask.shape)
     run_px = max(MIN_RULE_RUN_PX, round(RULE_RUN_RATIO * longest))
-    bold = cv2.morphologyEx(mask, cv2.MORPH_OPEN, np.ones((MAX_RULE_WIDTH_PX + 1,) * 2, np.uint8))
-    rules = np.zeros_like(mask)
+    runs = np.zeros_like(mask)
     for waver, run in (((3, 1), (1, run_px)), ((1, 3), (run_px, 1))):
-        rules |= cv2.morphologyEx(cv2.dilate(mask, np.ones(waver)), cv2.MORPH_OPEN, np.ones(run, np.uint8))
-    rules &= mask & ~bold
-    _, labels, stats, _ = cv2.connectedComponentsWithStats(cv2.dilate(rules, np.ones((3, 3))))
+        runs |= cv2.morphologyEx(cv2.dilate(mask, np.ones(waver)), cv2.MORPH_OPEN, np.ones(run, np.uint8))
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(runs)
     is_long = stats[:, 2:4].max(axis=1) >= MIN_RULE_RATIO * longest
     is_long[0] = False
-    return rules & is_long[labels]
+    thick = np.ones((round(MAX_RULE_WIDTH_RATIO * longest) + 2,) * 2, np.uint8)
+    rules = mask & is_long[labels] & ~cv2.morphologyEx(mask, cv2.MORPH_OPEN, thick)
+    # Where ink goes on at either side, a stroke crosses the rule.
+    return rules & ~cv2.morphologyEx(mask & ~rules, cv2.MORPH_CLOSE, thick)
 
 
 def _find_marks(mask: Mask, seeds: npt.NDArray[np.bool_], contrast: FloatImage) -> list[_Mark]:

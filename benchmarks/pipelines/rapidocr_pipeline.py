@@ -29,7 +29,8 @@ def load(checkpoint: str | None = None) -> Pipeline:
     def read(path: Path) -> PhotoText:
         found = engine(cv2.cvtColor(load_image(path), cv2.COLOR_RGB2BGR))
         texts = ["".join(filter(DIGITS.__contains__, text)) for text in found.txts or ()]
-        boxes = [Box(*cv2.boundingRect(np.asarray(corners, np.float32))) for corners in found.boxes or ()]
+        quadrangles = () if found.boxes is None else found.boxes
+        boxes = [Box(*cv2.boundingRect(np.asarray(corners, np.float32))) for corners in quadrangles]
         lines = ("".join(texts[i] for i in line) for line in group_lines(boxes))
         return PhotoText(tuple(line for line in lines if line))
 
