@@ -17,14 +17,14 @@ from digitcore.ui.evaluate_api import register_evaluate_api
 
 
 @pytest.fixture(scope="module")
-def reader() -> DigitReader:
+def seed_reader() -> DigitReader:
     return DigitReader.from_pretrained("seed", device="cpu")
 
 
 @pytest.fixture
-def parts(reader):
+def parts(seed_reader):
     with gr.Blocks():
-        return accuracy_tab._lay_out(reader)
+        return accuracy_tab._lay_out(seed_reader)
 
 
 @pytest.fixture
@@ -56,15 +56,15 @@ def run(reader, parts, dataset="uci", checkpoint="seed"):
     return seen, order
 
 
-def test_build_binds_nothing_that_a_client_can_call(reader):
+def test_build_binds_nothing_that_a_client_can_call(seed_reader):
     with gr.Blocks() as demo, gr.Tab("Accuracy") as tab:
-        build_accuracy_tab(reader, tab)
+        build_accuracy_tab(seed_reader, tab)
     assert demo.get_api_info()["named_endpoints"] == {}
 
 
-def test_register_evaluate_api_documents_the_endpoint(reader):
+def test_register_evaluate_api_documents_the_endpoint(seed_reader):
     with gr.Blocks() as demo:
-        register_evaluate_api(reader)
+        register_evaluate_api(seed_reader)
     (name, endpoint), *others = demo.get_api_info()["named_endpoints"].items()
     assert name == "/evaluate" and not others
     parameters = {each["parameter_name"]: each["parameter_default"] for each in endpoint["parameters"]}
@@ -72,8 +72,8 @@ def test_register_evaluate_api_documents_the_endpoint(reader):
     assert {"accuracy", "interval", "confusion", "mistakes"} <= set(endpoint["returns"][0]["type"]["properties"])
 
 
-def test_measure_shows_the_report_and_gives_the_buttons_back(reader, parts, planted):
-    seen, order = run(reader, parts)
+def test_measure_shows_the_report_and_gives_the_buttons_back(seed_reader, parts, planted):
+    seen, order = run(seed_reader, parts)
     assert list(order[0]) == [parts.headline]
     headline = seen[parts.headline].replace("\u00a0", " ")
     assert "<strong>90.00 %</strong>" in headline and "planted@0000000 on UCI digits" in headline
@@ -84,44 +84,44 @@ def test_measure_shows_the_report_and_gives_the_buttons_back(reader, parts, plan
 
 
 @pytest.mark.parametrize("err", [CheckpointError("The weights are damaged <b>."), RuntimeError("/srv/secret")])
-def test_measure_ends_in_a_sentence_if_it_fails(reader, parts, planted, monkeypatch, err):
+def test_measure_ends_in_a_sentence_if_it_fails(seed_reader, parts, planted, monkeypatch, err):
     def fail(reader, name):
         raise err
 
     monkeypatch.setattr(accuracy_tab, "find_classifier", fail)
-    seen, _ = run(reader, parts)
+    seen, _ = run(seed_reader, parts)
     assert 'role="alert"' in seen[parts.headline]
     assert "secret" not in seen[parts.headline] and "<b>" not in seen[parts.headline]
     assert seen[parts.run]["interactive"] and not seen[parts.stop]["interactive"]
 
 
-def test_measure_downloads_mnist_where_it_is_missing(reader, parts, planted, monkeypatch):
+def test_measure_downloads_mnist_where_it_is_missing(seed_reader, parts, planted, monkeypatch):
     monkeypatch.setattr(accuracy_tab, "find_mnist", lambda: None)
     monkeypatch.setattr(accuracy_tab, "iterate_download", lambda: iter([("train-images", 0.25), ("t10k-images", 0.75)]))
-    seen, order = run(reader, parts, "mnist")
+    seen, order = run(seed_reader, parts, "mnist")
     bars = [update[parts.headline] for update in order if "Downloading" in update.get(parts.headline, "")]
     assert len(bars) == 2 and "25 %" in bars[0] and "75 %" in bars[1]
     assert "on MNIST test set" in seen[parts.headline]
 
 
-def test_measure_falls_back_to_uci_where_mnist_cannot_be_had(reader, parts, planted, monkeypatch):
+def test_measure_falls_back_to_uci_where_mnist_cannot_be_had(seed_reader, parts, planted, monkeypatch):
     def fail():
         raise DatasetError("no mirror <answers>")
         yield
 
     monkeypatch.setattr(accuracy_tab, "find_mnist", lambda: None)
     monkeypatch.setattr(accuracy_tab, "iterate_download", fail)
-    seen, _ = run(reader, parts, "mnist")
+    seen, _ = run(seed_reader, parts, "mnist")
     assert "on UCI digits" in seen[parts.headline]
     for words in ("could not be downloaded", "DIGITCORE_DATA", "no mirror &lt;answers&gt;", "98.72 % right on MNIST"):
         assert words in seen[parts.note].replace("\u00a0", " ")
 
 
-def test_show_stopped_keeps_what_was_measured(reader, parts, planted, monkeypatch):
+def test_show_stopped_keeps_what_was_measured(seed_reader, parts, planted, monkeypatch):
     monkeypatch.setattr(
         accuracy_tab, "evaluate", lambda *names: evaluate(*names, batch_size=4, min_report_interval_s=0)
     )
-    measuring = accuracy_tab._measure(reader, parts, "uci", "seed")
+    measuring = accuracy_tab._measure(seed_reader, parts, "uci", "seed")
     reports = [update[parts.latest] for _, update in zip(range(3), measuring, strict=False) if parts.latest in update]
     measuring.close()
     shown = accuracy_tab._show_stopped(parts, reports[-1])
@@ -129,9 +129,9 @@ def test_show_stopped_keeps_what_was_measured(reader, parts, planted, monkeypatc
     assert shown[parts.run]["interactive"] and not shown[parts.stop]["interactive"]
 
 
-def test_show_stopped_before_and_after(reader, parts, planted):
+def test_show_stopped_before_and_after(seed_reader, parts, planted):
     assert "Stopped before" in accuracy_tab._show_stopped(parts, None)[parts.headline]
-    seen, _ = run(reader, parts)
+    seen, _ = run(seed_reader, parts)
     assert parts.headline not in accuracy_tab._show_stopped(parts, seen[parts.latest])
 
 
@@ -141,8 +141,8 @@ def test_announce_clears_the_last_report(parts):
     assert not shown[parts.run]["interactive"] and shown[parts.stop]["interactive"]
 
 
-def test_list_checkpoints_offers_the_apps_own_only_if_it_is_none_of_those_shipped(reader):
-    choices, default = accuracy_tab._list_checkpoints(reader)
+def test_list_checkpoints_offers_the_apps_own_only_if_it_is_none_of_those_shipped(seed_reader):
+    choices, default = accuracy_tab._list_checkpoints(seed_reader)
     assert [name for _, name in choices] == ["digitnet", "seed"] and default == "seed"
     other = DigitReader(DigitClassifier(replace(load_pretrained("seed"), name="mine", digest="1234567"), "cpu"))
     choices, default = accuracy_tab._list_checkpoints(other)

@@ -6,10 +6,13 @@ from pathlib import Path
 import gradio as gr
 import numpy as np
 import pytest
+from gradio_client.exceptions import AppError
 
-from digitcore.data import LabeledImages
+from digitcore.classifier import DigitClassifier
+from digitcore.data import LabeledImages, load_uci
 from digitcore.errors import CheckpointError, ConfigError, DatasetError
-from digitcore.hub import SHIPPED_FOLDER
+from digitcore.evaluation import evaluate
+from digitcore.hub import SHIPPED_FOLDER, load_pretrained
 from digitcore.reader import DigitReader
 from digitcore.results import DigitScore, Mistake, Report
 from digitcore.ui import evaluate_api
@@ -25,7 +28,7 @@ from digitcore.ui.evaluate_api import (
 
 
 @pytest.fixture(scope="module")
-def reader() -> DigitReader:
+def seed_reader() -> DigitReader:
     return DigitReader.from_pretrained("seed", device="cpu")
 
 
@@ -35,17 +38,17 @@ def seed_copy(tmp_path) -> Path:
     return Path(shutil.copytree(SHIPPED_FOLDER / "seed", tmp_path / "copy"))
 
 
-def test_find_classifier_gives_the_readers_own_where_it_is_the_same(reader):
-    assert find_classifier(reader, "seed") is reader.classifier
+def test_find_classifier_gives_the_readers_own_where_it_is_the_same(seed_reader):
+    assert find_classifier(seed_reader, "seed") is seed_reader.classifier
 
 
-def test_find_classifier_keeps_what_it_loaded_until_the_weights_change(reader, seed_copy, monkeypatch):
+def test_find_classifier_keeps_what_it_loaded_until_the_weights_change(seed_reader, seed_copy, monkeypatch):
     monkeypatch.setattr(evaluate_api, "pull", lambda repo, revision: seed_copy)
-    first = find_classifier(reader, "someone/digits")
-    assert first.label == reader.classifier.label.replace("seed@", "someone/digits@")
-    assert find_classifier(reader, "someone/digits") is first
+    first = find_classifier(seed_reader, "someone/digits")
+    assert first.label == seed_reader.classifier.label.replace("seed@", "someone/digits@")
+    assert find_classifier(seed_reader, "someone/digits") is first
     (seed_copy / "model.safetensors").touch()
-    assert find_classifier(reader, "someone/digits") is not first
+    assert find_classifier(seed_reader, "someone/digits") is not first
 
 
 @pytest.mark.parametrize(
@@ -56,7 +59,7 @@ def test_find_classifier_keeps_what_it_loaded_until_the_weights_change(reader, s
         ("checkpoints/seed", ("checkpoints/seed", None)),
     ],
 )
-def test_find_classifier_asks_the_hub_even_where_a_folder_has_the_name(reader, monkeypatch, name, pulled):
+def test_find_classifier_asks_the_hub_even_where_a_folder_has_the_name(seed_reader, monkeypatch, name, pulled):
     calls = []
 
     def pull(repo, revision):
@@ -66,7 +69,7 @@ def test_find_classifier_asks_the_hub_even_where_a_folder_has_the_name(reader, m
     monkeypatch.chdir(SHIPPED_FOLDER.parent)
     monkeypatch.setattr(evaluate_api, "pull", pull)
     with pytest.raises(CheckpointError, match="not there"):
-        find_classifier(reader, name)
+        find_classifier(seed_reader, name)
     assert calls == [pulled]
 
 
@@ -74,10 +77,10 @@ def test_find_classifier_asks_the_hub_even_where_a_folder_has_the_name(reader, m
     "name",
     ["", "other", "/etc/passwd", "./checkpoints/seed", "a/b/c", "../seed/x/..", "~/seed/x", "seed\n", None, 3, []],
 )
-def test_find_classifier_refuses_other_names_with_a_sentence(reader, monkeypatch, name):
+def test_find_classifier_refuses_other_names_with_a_sentence(seed_reader, monkeypatch, name):
     monkeypatch.setattr(evaluate_api, "pull", lambda *_: pytest.fail("the Hub was asked"))
     with pytest.raises(CheckpointError, match='Use "digitnet", "seed", or a Hub repo as user/name'):
-        find_classifier(reader, name)
+        find_classifier(seed_reader, name)
 
 
 def test_find_dataset_uci_is_kept():
@@ -172,3 +175,33 @@ def test_find_dataset_mnist_is_the_test_set():
         pytest.skip(str(err))
     assert isinstance(dataset, LabeledImages) and dataset.images.shape == (10_000, 28, 28)
     assert np.bincount(dataset.labels).tolist() == [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
+
+
+def test_endpoint_streams_to_the_same_report_as_in_python(client):
+    job = client.submit(dataset="uci", checkpoint="seed", limit=300, api_name="/evaluate")
+    last = job.result(timeout=60)
+    reports = job.outputs()
+    assert [report["done"] for report in reports] == [False] * (len(reports) - 1) + [True]
+    assert [report["n"] for report in reports] == sorted(report["n"] for report in reports)
+    classifier = DigitClassifier(load_pretrained("seed"), "cpu")
+    *_, expected = evaluate(classifier, load_uci(), limit=300)
+    assert last | {"images_per_second": 0} == expected.to_dict() | {"images_per_second": 0}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"dataset": "uci", "checkpoint": "/etc/passwd"}, "no checkpoint's name"),
+        ({"dataset": "uci", "checkpoint": "./checkpoints/seed"}, "no checkpoint's name"),
+        ({"dataset": "cifar", "checkpoint": "seed"}, "There is no data set 'cifar'"),
+        ({"dataset": "uci", "checkpoint": "seed", "limit": -1}, "limit must be a whole number of at least 0"),
+        ({"dataset": "uci", "checkpoint": "seed", "limit": 2.5}, "limit must be a whole number"),
+    ],
+)
+def test_endpoint_refuses_with_a_sentence(client, arguments, words):
+    with pytest.raises(AppError, match=words):
+        client.predict(**arguments, api_name="/evaluate")
+
+
+def test_endpoint_takes_a_whole_number_as_json_writes_it(client):
+    assert client.predict(dataset="uci", checkpoint="seed", limit=20.0, api_name="/evaluate")["n"] == 20
