@@ -69,7 +69,7 @@ def load_state(folder: Path) -> RunState:
     try:
         with safe_open(path, framework="pt") as file:
             header = json.loads((file.metadata() or {})["state"])
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no dict, but a file)
+            tensors = {name: file.get_tensor(name) for name in file.keys()}
         if header["format"] != STATE_FORMAT:
             raise CheckpointError(f"{path} was written by another version of digitcore: train anew, without --resume.")
         return RunState(
@@ -109,7 +109,7 @@ def pack_optimizer(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
 
 
 def unpack_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
-    """Put back what `pack_optimizer` took, with every tensor laid out as its parameter is."""
+    """Put back what `pack_optimizer` took, every tensor where its parameter is and laid out like it."""
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     for key, value in tensors.items():
         kind, _, rest = key.partition(".")
@@ -117,9 +117,9 @@ def unpack_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Ten
             continue
         index, name = rest.split(".")
         parameter = parameters[int(index)]
-        if value.shape == parameter.shape and value.ndim:
-            value = torch.empty_like(parameter).copy_(value)
-        optimizer.state[parameter][name] = value
+        is_like_parameter = value.ndim > 0 and value.shape == parameter.shape
+        place = torch.empty_like(parameter) if is_like_parameter else torch.empty_like(value, device=parameter.device)
+        optimizer.state[parameter][name] = place.copy_(value)
 
 
 def pack_module(prefix: str, module: nn.Module) -> dict[str, Tensor]:
