@@ -155,14 +155,13 @@ def register_evaluate_api(reader: DigitReader) -> None:
         """Measure a checkpoint on labelled digits; partial reports stream in, the last one has done = true.
 
         Args:
-            dataset: "uci" (1,797 digits of 13 writers, always there) or "mnist" (the 10,000 of its test set, if the
-                server has them).
+            dataset: "uci" (1,797 digits, bundled) or "mnist" (the 10,000 of its test set, if the server has them).
             checkpoint: "digitnet", "seed" (the article's CNN), or a Hub repo as user/name or user/name@revision.
             limit: read the first so many images only; 0 reads all.
 
         Returns:
-            Accuracy with its 95 % Wilson interval, confusion matrix (rows are truth), precision, recall and F1 of each
-            digit, calibration error, the most confident mistakes (100 at most), images a second.
+            Accuracy with its 95 % Wilson interval, confusion matrix (rows are truth), precision, recall and F1,
+            calibration error, the most confident mistakes (100 at most), images a second.
         """
         with evaluation_errors():
             for report in evaluate(find_classifier(reader, checkpoint), find_dataset(dataset), _whole(limit)):
