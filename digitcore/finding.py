@@ -59,9 +59,9 @@ RULE_RUN_RATIO = 0.2
 MIN_RULE_RUN_PX = 40
 MAX_RULE_WIDTH_RATIO = 0.006
 
-# Two components are pieces of one digit if one is at most this high beside the other, …
+# Two components are pieces of one digit if one is at most this high beside the other and no speck, …
 MAX_PIECE_HEIGHT_RATIO = 0.55
-MIN_PIECE_HEIGHT_RATIO = 0.12
+MIN_PIECE_RATIO = 0.12
 # … about as dark, and this near: a flag beside or above its 5, as a share of the taller one's height.
 MIN_PIECE_PEAK_RATIO = 0.5
 MAX_PIECE_GAP_RATIO = 0.15
@@ -224,13 +224,13 @@ def _find_pieces(boxes: FloatImage, peaks: FloatImage) -> npt.NDArray[np.int64]:
     gap_x = np.maximum.outer(x, x) - np.minimum.outer(x + w, x + w)
     gap_y = np.maximum.outer(y, y) - np.minimum.outer(y + h, y + h)
     size = np.maximum(w, h)
-    ratio = size[:, None] / size[None, :]
-    is_piece = (ratio <= MAX_PIECE_HEIGHT_RATIO) & (ratio >= MIN_PIECE_HEIGHT_RATIO)
+    is_large = size[:, None] >= MIN_PIECE_RATIO * size[None, :]
+    is_piece = h[:, None] <= MAX_PIECE_HEIGHT_RATIO * h[None, :]
     is_near = np.maximum(gap_x, gap_y) <= MAX_PIECE_GAP_RATIO * h[None, :]
     is_alike = peaks[:, None] >= MIN_PIECE_PEAK_RATIO * peaks[None, :]
     shared = np.maximum(-gap_x, 0) * np.maximum(-gap_y, 0)
-    is_nested = (shared >= MIN_NESTED_RATIO * (w * h)[:, None]) & (ratio < 1.0) & (ratio >= MIN_PIECE_HEIGHT_RATIO)
-    return np.argwhere(((is_piece & is_near) | is_nested) & is_alike)
+    is_nested = (shared >= MIN_NESTED_RATIO * (w * h)[:, None]) & (size[:, None] < size[None, :])
+    return np.argwhere(((is_piece & is_near) | is_nested) & is_large & is_alike)
 
 
 def _refuse_by_shape(mark: _Mark, shape: tuple[int, int]) -> Reason | None:
