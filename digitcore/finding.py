@@ -52,12 +52,15 @@ POLARITY_TOPHAT_PX = 51
 # The whole area's say beside the strokes', for strokes thicker than the top-hat.
 POLARITY_AREA_WEIGHT = 0.05
 
-# A rule runs over this share of the longest side, in level or upright runs of RULE_RUN_RATIO, wavering by a pixel;
-# it is thinner than a bold pen.
+# A rule runs over this share of the longest side, in runs of RULE_RUN_RATIO that waver by a pixel; it is thinner than
+# a bold pen, and tilted by 6 degrees at the most.
 MIN_RULE_RATIO = 0.3
 RULE_RUN_RATIO = 0.2
 MIN_RULE_RUN_PX = 40
 MAX_RULE_WIDTH_RATIO = 0.006
+MAX_RULE_SLOPE = 0.1
+N_RULE_SLOPES = 41
+RULE_SLOPE_SIDE_PX = 320
 
 # Two components are pieces of one digit if one is at most this high beside the other and no speck, …
 MAX_PIECE_HEIGHT_RATIO = 0.55
@@ -73,6 +76,9 @@ MAX_ASPECT = 2.0
 MAX_UPRIGHT_ASPECT = 12.0
 MAX_STROKE_RATIO = 0.36
 MAX_LOOPS = 3
+# The side of a printed box is a bar this thin, whose ends come this near to rules.
+MAX_FRAME_BAR_RATIO = 0.15
+FRAME_REACH_PX = 4
 # Ink stands this far above the 80th percentile of what lies around it. Texture does not: it is like its surroundings.
 MIN_CLUTTER_RATIO = 5.0
 CLUTTER_PERCENTILE = 80
@@ -130,7 +136,7 @@ def find_photo_candidates(rgb: npt.NDArray[np.uint8]) -> PhotoFinding:
     seeds, mask = _find_ink(contrast)
     rules = _find_rules(mask)
     marks = _find_marks(mask & ~rules, seeds, contrast)
-    reasons = [_refuse_by_shape(mark, grey.shape) for mark in marks]
+    reasons = [_refuse_by_shape(mark, grey.shape) or _refuse_by_frame(mark, rules) for mark in marks]
     surroundings = _hide(contrast, [mark for mark, reason in zip(marks, reasons, strict=True) if reason is None])
     candidates, rejected = [], [Rejected(box, Reason.RULED_LINE) for box in _find_boxes(rules)]
     ink = np.zeros_like(grey)
@@ -175,12 +181,9 @@ def _find_ink(contrast: FloatImage) -> tuple[npt.NDArray[np.bool_], Mask]:
 
 
 def _find_rules(mask: Mask) -> Mask:
-    """Long thin straight lines, level or upright, without what strokes have in common with them."""
+    """Long thin straight lines, about level or upright, without what strokes have in common with them."""
     longest = max(mask.shape)
-    run_px = max(MIN_RULE_RUN_PX, round(RULE_RUN_RATIO * longest))
-    runs = np.zeros_like(mask)
-    for waver, run in (((3, 1), (1, run_px)), ((1, 3), (run_px, 1))):
-        runs |= cv2.morphologyEx(cv2.dilate(mask, np.ones(waver)), cv2.MORPH_OPEN, np.ones(run, np.uint8))
+    runs = _find_level_runs(mask) | np.ascontiguousarray(_find_level_runs(np.ascontiguousarray(mask.T)).T)
     _, labels, stats, _ = cv2.connectedComponentsWithStats(runs)
     is_long = stats[:, 2:4].max(axis=1) >= MIN_RULE_RATIO * longest
     is_long[0] = False
@@ -188,6 +191,25 @@ def _find_rules(mask: Mask) -> Mask:
     rules = mask & is_long[labels] & ~cv2.morphologyEx(mask, cv2.MORPH_OPEN, thick)
     # Where ink goes on at either side, a stroke crosses the rule.
     return rules & ~cv2.morphologyEx(mask & ~rules, cv2.MORPH_CLOSE, thick)
+
+
+def _find_level_runs(mask: Mask) -> Mask:
+    """Long runs along the one slope at which rows of ink stand out most."""
+    height, width = mask.shape
+    small = _resize_to(255 * mask, RULE_SLOPE_SIDE_PX, cv2.INTER_AREA)
+    slopes = np.linspace(-MAX_RULE_SLOPE, MAX_RULE_SLOPE, N_RULE_SLOPES)
+    slope = max(slopes, key=lambda s: float(np.square(_shear(small, s).sum(axis=1, dtype=np.float64)).sum()))
+    level = cv2.dilate(_shear(mask, slope), np.ones((3, 1), np.uint8))
+    run_px = max(MIN_RULE_RUN_PX, round(RULE_RUN_RATIO * max(mask.shape)))
+    runs = cv2.morphologyEx(level, cv2.MORPH_OPEN, np.ones((1, run_px), np.uint8))
+    return cv2.dilate(_shear(runs, -slope), np.ones((3, 1), np.uint8))
+
+
+def _shear(mask: Mask, slope: float) -> Mask:
+    """Each column moved up by its distance from the middle times the slope."""
+    middle = mask.shape[1] / 2
+    matrix = np.array([[1.0, 0.0, 0.0], [-slope, 1.0, slope * middle]])
+    return cv2.warpAffine(mask, matrix, mask.shape[::-1], flags=cv2.INTER_NEAREST)
 
 
 def _find_marks(mask: Mask, seeds: npt.NDArray[np.bool_], contrast: FloatImage) -> list[_Mark]:
@@ -249,6 +271,14 @@ def _refuse_by_shape(mark: _Mark, shape: tuple[int, int]) -> Reason | None:
     if stroke_px > MAX_STROKE_RATIO * max(w, h) or _count_loops(mark, stroke_px) > MAX_LOOPS:
         return Reason.NOT_A_DIGIT
     return None
+
+
+def _refuse_by_frame(mark: _Mark, rules: Mask) -> Reason | None:
+    """Whether a mark is a thin bar from one rule to another: the side of a box to write in."""
+    x, y, w, h = mark.box
+    ends = rules[max(y - FRAME_REACH_PX, 0) : y + 1, x : x + w], rules[y + h - 1 : y + h + FRAME_REACH_PX, x : x + w]
+    is_bar = w <= MAX_FRAME_BAR_RATIO * h
+    return Reason.RULED_LINE if is_bar and all(end.any() for end in ends) else None
 
 
 def _count_loops(mark: _Mark, stroke_px: float) -> int:

@@ -133,6 +133,27 @@ def test_find_photo_candidates_squared_paper():
     assert_found(find_photo_candidates(to_rgb(picture)), boxes)
 
 
+@pytest.mark.parametrize("slope", [-0.06, -0.02, 0.03])
+def test_find_photo_candidates_tilted_ruled_paper(slope):
+    picture = paper(1000, 700)
+    for y in range(75, 700, 55):
+        ends = (0, round(y - 500 * slope)), (999, round(y + 500 * slope))
+        rule = cv2.line(np.zeros((700, 1000), np.uint8), *ends, 255, 2, cv2.LINE_AA)
+        picture *= 1.0 - 0.3 * rule / 255.0
+    boxes = plant(picture)
+    assert_found(find_photo_candidates(to_rgb(picture)), boxes)
+
+
+def test_find_photo_candidates_row_of_boxes_to_write_in():
+    picture = paper(1000, 700)
+    boxes = plant(picture)
+    for x in range(90, 90 + 131 * 5, 130):
+        picture[220:380, x : x + 2] *= 0.5
+    for y in (220, 378):
+        picture[y : y + 2, 90 : 90 + 130 * 4] *= 0.5
+    assert_found(find_photo_candidates(to_rgb(picture)), boxes)
+
+
 def test_find_photo_candidates_flag_joins_its_digit():
     picture = paper(noise=0.0)
     cv2.ellipse(picture, (400, 340), (45, 50), 0, -110, 120, INK, 10, cv2.LINE_AA)
