@@ -1,0 +1,116 @@
+"""The Photo tab in headless Chromium, as a visitor uses it."""
+
+import base64
+
+import pytest
+
+from tests.conftest import PAGE_LINES
+
+pytestmark = pytest.mark.browser
+
+FILE_INPUT = "#photo-input input[type=file]"
+NUMBER = "#photo-answer .dc-number"
+DROP_OR_CHOOSE = """([encoded, name, type, how]) => {
+  const bytes = Uint8Array.from(atob(encoded), (c) => c.charCodeAt(0));
+  const dataTransfer = new DataTransfer();
+  dataTransfer.items.add(new File([bytes], name, { type }));
+  if (how === "choose") {
+    const input = document.querySelector("#photo-input input[type=file]");
+    input.files = dataTransfer.files;
+    input.dispatchEvent(new Event("change", { bubbles: true }));
+  } else {
+    document.querySelector("#photo-input button")
+      .dispatchEvent(new DragEvent("drop", { bubbles: true, cancelable: true, dataTransfer }));
+  }
+}"""
+
+
+@pytest.fixture
+def photo_page(page):
+    return open_tab(page)
+
+
+def open_tab(page):
+    page.get_by_role("tab", name="Photo").click()
+    page.wait_for_selector(FILE_INPUT, state="attached")
+    return page
+
+
+def wait_for_lines(page, lines: list[str]) -> None:
+    page.wait_for_function("([s, t]) => document.querySelector(s)?.innerText === t", arg=[NUMBER, "\n".join(lines)])
+
+
+def wait_for_problem(page, words: str) -> None:
+    page.wait_for_function(
+        "w => document.querySelector('#photo-answer [role=alert]')?.innerText.includes(w)", arg=words
+    )
+
+
+def test_upload_shows_text_picture_crops_and_table(photo_page, pictures):
+    photo_page.set_input_files(FILE_INPUT, pictures / "photo.jpg")
+    wait_for_lines(photo_page, PAGE_LINES)
+    photo_page.wait_for_selector("#photo-annotated img")
+    assert photo_page.locator("#photo-details .dc-card").count() == 8
+    assert photo_page.locator("#photo-details tbody tr").count() == 8
+    photo_page.wait_for_function("document.querySelector('#photo-annotated img').naturalWidth === 1200")
+
+
+@pytest.mark.parametrize("how", ["choose", "drop"])
+def test_a_heic_of_unknown_type_is_read_and_shown(photo_page, pictures, how):
+    # As on a desktop that has never heard of HEIC: the browser gives the file no type.
+    encoded = base64.b64encode((pictures / "photo.heic").read_bytes()).decode()
+    photo_page.evaluate(DROP_OR_CHOOSE, [encoded, "IMG_0001.HEIC", "", how])
+    wait_for_lines(photo_page, PAGE_LINES)
+    photo_page.wait_for_function("document.querySelector('#photo-input img')?.naturalWidth === 1200")
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("text.png", "not a picture"),
+        ("drawing.svg", "not a picture"),
+        ("empty.png", "empty"),
+        ("truncated.jpg", "damaged or cut short"),
+        ("tiny.png", "too small"),
+        ("huge.png", "too large"),
+    ],
+)
+def test_a_bad_file_gives_a_sentence_and_room_for_the_next(photo_page, pictures, name, words):
+    photo_page.set_input_files(FILE_INPUT, pictures / name)
+    wait_for_problem(photo_page, words)
+    photo_page.wait_for_selector(FILE_INPUT, state="attached")
+    photo_page.set_input_files(FILE_INPUT, pictures / "photo.png")
+    wait_for_lines(photo_page, PAGE_LINES)
+
+
+def test_the_text_is_copied_with_its_line_breaks(photo_page, pictures):
+    photo_page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    photo_page.set_input_files(FILE_INPUT, pictures / "photo.png")
+    wait_for_lines(photo_page, PAGE_LINES)
+    photo_page.get_by_role("button", name="Copy").click()
+    photo_page.get_by_role("button", name="Copied").wait_for()
+    assert photo_page.evaluate("navigator.clipboard.readText()") == "\n".join(PAGE_LINES)
+
+
+def test_removing_the_photo_removes_the_answer(photo_page, pictures):
+    photo_page.set_input_files(FILE_INPUT, pictures / "photo.png")
+    wait_for_lines(photo_page, PAGE_LINES)
+    photo_page.locator("#photo-input button[aria-label=Clear]").click()
+    photo_page.wait_for_function("document.querySelector('#photo-answer').innerText.startsWith('Add a photo')")
+    assert photo_page.locator("#photo-annotated img").count() == 0
+
+
+def test_phone_width_holds_the_answer(open_page, pictures):
+    page = open_tab(open_page("?__theme=dark", viewport={"width": 360, "height": 740}))
+    page.set_input_files(FILE_INPUT, pictures / "photo.png")
+    wait_for_lines(page, PAGE_LINES)
+    page.wait_for_selector("#photo-annotated img")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+
+
+def test_an_example_is_read_at_a_click(photo_page):
+    examples = photo_page.locator("#photo-examples button, .gallery-item")
+    if examples.count() == 0:
+        pytest.skip("needs example pictures in examples/")
+    examples.first.click()
+    photo_page.wait_for_selector(NUMBER)
