@@ -47,7 +47,7 @@ Updates = dict[Any, Any]
 OWN = "own"
 CHECKPOINT_TITLES = {"digitnet": "DigitNet", "seed": "The article's CNN"}
 UCI_SENTENCE = "1,797 digits of 13 writers, 8×8 pixels each, brought to 28×28; bundled with scikit-learn."
-MNIST_SENTENCE = "The 10,000 test images of MNIST, none of which any checkpoint here was trained on or chosen by."
+MNIST_SENTENCE = "The 10,000 test images of MNIST. Neither checkpoint shipped here was trained on or chosen by them."
 MNIST_MISSING = "MNIST is not on this machine. Run downloads it (11 MB) and checks it."
 HOW_TO_SUPPLY = (
     "To supply MNIST by hand, put its four files into MNIST/raw of the folder that DIGITCORE_DATA names on the server."
