@@ -42,7 +42,7 @@ def draw_strokes(strokes: Strokes, size: tuple[int, int], pen: int, ink: int = 0
     return picture
 
 
-def draw_number(text: str, size: tuple[int, int] = (480, 360), pen: int = 20) -> np.ndarray:
+def draw_number(text: str, size: tuple[int, int] = (320, 240), pen: int = 14) -> np.ndarray:
     """Digits side by side on white, as on the pad."""
     width, height = size
     step = width / len(text)

@@ -102,7 +102,7 @@ def test_draw_by_touch_does_not_scroll_the_page(open_page):
     draw_by_touch(page, "20")
     wait_for_number(page, "20")
     assert page.evaluate("window.scrollY") == 0
-    assert sent[-1].shape == (360, 480)
+    assert sent[-1].shape == (240, 320)
 
 
 def test_a_second_finger_does_not_draw(open_page):
@@ -118,7 +118,7 @@ def test_a_second_finger_does_not_draw(open_page):
     session.send("Input.dispatchTouchEvent", {"type": "touchMove", "touchPoints": moved})
     session.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
     wait_for_number(page, "1")
-    assert (sent[-1][:, 240:] == 255).all()
+    assert (sent[-1][:, 160:] == 255).all()
 
 
 def test_undo_and_clear_by_button(page):
@@ -172,7 +172,7 @@ def test_a_wider_pen_sends_more_ink(page):
     page.keyboard.press("Escape")
     wait_for_hint(page)
     thin = (sent[-1] < 128).sum()
-    page.get_by_label("Pen width").fill("40")
+    page.get_by_label("Pen width").fill("27")
     draw_by_mouse(page, "1")
     wait_for_number(page, "1")
     assert (sent[-1] < 128).sum() > 1.5 * thin

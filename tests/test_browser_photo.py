@@ -95,7 +95,7 @@ def test_the_text_is_copied_with_its_line_breaks(photo_page, pictures):
 def test_removing_the_photo_removes_the_answer(photo_page, pictures):
     photo_page.set_input_files(FILE_INPUT, pictures / "photo.png")
     wait_for_lines(photo_page, PAGE_LINES)
-    photo_page.locator("#photo-input button[aria-label=Clear]").click()
+    photo_page.get_by_role("button", name="Remove Image").click()
     photo_page.wait_for_function("document.querySelector('#photo-answer').innerText.startsWith('Add a photo')")
     assert photo_page.locator("#photo-annotated img").count() == 0
 

@@ -1,11 +1,11 @@
 // Runs once for each pad that Gradio renders; `element`, `props`, `trigger` and `watch` are Gradio's.
 // A drawing is a list of strokes in the units of the picture that is sent, so it outlives any resizing.
-const WIDTH = 480;
-const HEIGHT = 360;
+const WIDTH = 320;
+const HEIGHT = 240;
 // The model answers in a few milliseconds; more often than this only costs the visitor's battery.
 const LIVE_INTERVAL_MS = 90;
-const KEY_STEP = 12;
-const KEY_FINE_STEP = 3;
+const KEY_STEP = 8;
+const KEY_FINE_STEP = 2;
 
 const canvas = element.querySelector(".pad-canvas");
 const cursor = element.querySelector(".pad-cursor");

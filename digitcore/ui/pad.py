@@ -12,11 +12,11 @@ PNG_PREFIX = "data:image/png;base64,"
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 # Signature, then the IHDR chunk's length and name, then width and height.
 PNG_HEADER = struct.Struct(">8sI4sII")
-# The pad sends 480 × 360; twice that each way leaves room for a pad of another make.
-MAX_WIDTH_PX = 960
-MAX_HEIGHT_PX = 720
-# A pad full of scribble is about 60 kB.
-MAX_DATA_URL_CHARS = 1_000_000
+# The pad sends 320 × 240: digits end at 20 px high. Twice that each way leaves room for a pad of another make.
+MAX_WIDTH_PX = 640
+MAX_HEIGHT_PX = 480
+# A pad full of scribble is about 40 kB.
+MAX_DATA_URL_CHARS = 500_000
 NOT_A_DRAWING = "The drawing did not arrive whole. Clear the pad and draw again."
 
 _FOLDER = Path(__file__).parent
