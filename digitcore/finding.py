@@ -46,25 +46,20 @@ NOISE_WINDOW_PX = 41
 
 # Light ink needs dark paper: below this median background (of 255) a picture may be chalk on a board.
 MAX_DARK_PAPER = 128
-POLARITY_SIDE_PX = 640
-# Wider than a bold pen's stroke: what a top-hat of this size leaves is strokes, not sheets and shadows.
-POLARITY_TOPHAT_PX = 51
-# The whole area's say beside the strokes', for strokes thicker than the top-hat.
-POLARITY_AREA_WEIGHT = 0.05
 
 # A rule runs over this share of the longest side, in runs of RULE_RUN_RATIO that waver by a pixel; it is thinner than
 # a bold pen, and tilted by 6 degrees at the most.
 MIN_RULE_RATIO = 0.3
-RULE_RUN_RATIO = 0.2
+RULE_RUN_RATIO = 0.08
 MIN_RULE_RUN_PX = 40
 MAX_RULE_WIDTH_RATIO = 0.006
 MAX_RULE_SLOPE = 0.1
-N_RULE_SLOPES = 41
+N_RULE_SLOPES = 21
 RULE_SLOPE_SIDE_PX = 320
 
 # Two components are pieces of one digit if one is at most this high beside the other and no speck, …
 MAX_PIECE_HEIGHT_RATIO = 0.55
-MIN_PIECE_RATIO = 0.12
+MIN_PIECE_RATIO = 0.25
 # … about as dark, and this near: a flag beside or above its 5, as a share of the taller one's height.
 MIN_PIECE_PEAK_RATIO = 0.5
 MAX_PIECE_GAP_RATIO = 0.15
@@ -74,17 +69,17 @@ MIN_NESTED_RATIO = 0.35
 # Shape limits, wide of what people write: width to height, stroke to longest side, loops (an 8 has two; ink may blot).
 MAX_ASPECT = 2.0
 MAX_UPRIGHT_ASPECT = 12.0
-MAX_STROKE_RATIO = 0.36
+MIN_STROKE_RATIO, MAX_STROKE_RATIO = 0.02, 0.36
 MAX_LOOPS = 3
 # The side of a printed box is a bar this thin, whose ends come this near to rules.
 MAX_FRAME_BAR_RATIO = 0.15
 FRAME_REACH_PX = 4
 # Ink stands this far above the 80th percentile of what lies around it. Texture does not: it is like its surroundings.
-MIN_CLUTTER_RATIO = 5.0
+MIN_CLUTTER_RATIO = 6.0
 CLUTTER_PERCENTILE = 80
 
 # MNIST's strokes are 2 to 3 px in 20; a thin pen's would fade when the digit is brought to that size.
-MIN_STROKE_RATIO = 0.1
+PEN_RATIO = 0.1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -129,46 +124,43 @@ def find_photo_candidates(rgb: npt.NDArray[np.uint8]) -> PhotoFinding:
     Returns:
         The candidates and what was refused; both empty for a blank picture.
     """
-    height, width = rgb.shape[:2]
-    scale = min(1.0, MAX_WORK_SIDE_PX / max(height, width))
+    scale = min(1.0, MAX_WORK_SIDE_PX / max(rgb.shape))
     grey = _resize(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), scale)
-    contrast = _flatten_light(grey)
+    # On a dark ground both are tried, and the one with more to read is taken; dark ink if there is nothing to choose.
+    searches = [_search(contrast) for contrast in _flatten_light(grey)]
+    found = max(searches, key=lambda search: len(search.candidates))
+    return _to_picture(found, scale, rgb.shape[1::-1])
+
+
+def _search(contrast: FloatImage) -> PhotoFinding:
+    """Everything after the light is flattened, at the working size."""
     seeds, mask = _find_ink(contrast)
     rules = _find_rules(mask)
     marks = _find_marks(mask & ~rules, seeds, contrast)
-    reasons = [_refuse_by_shape(mark, grey.shape) or _refuse_by_frame(mark, rules) for mark in marks]
+    reasons = [_refuse_by_shape(mark, contrast.shape) or _refuse_by_frame(mark, rules) for mark in marks]
     surroundings = _hide(contrast, [mark for mark, reason in zip(marks, reasons, strict=True) if reason is None])
     candidates, rejected = [], [Rejected(box, Reason.RULED_LINE) for box in _find_boxes(rules)]
-    ink = np.zeros_like(grey)
+    ink = np.zeros(contrast.shape, np.uint8)
     for mark, reason in zip(marks, reasons, strict=True):
         reason = reason or _refuse_by_clutter(mark, surroundings)
         if reason is None:
-            candidates.append(Candidate(_to_picture(mark.box, scale, (width, height)), _render(mark)))
+            candidates.append(Candidate(mark.box, _render(mark)))
             _window(ink, mark.box)[mark.own] = 255
         else:
             rejected.append(Rejected(mark.box, reason))
-    refused = tuple(Rejected(_to_picture(r.box, scale, (width, height)), r.reason) for r in rejected)
-    return PhotoFinding(tuple(candidates), refused, _to_grey(contrast), ink)
+    shown = np.clip(contrast * 255.0, 0.0, 255.0).astype(np.uint8)
+    return PhotoFinding(tuple(candidates), tuple(rejected), shown, ink)
 
 
-def _flatten_light(grey: npt.NDArray[np.uint8]) -> FloatImage:
-    """Share of the light (or, for light ink, of the dark) that is missing against the background, about -1 to 1."""
+def _flatten_light(grey: npt.NDArray[np.uint8]) -> list[FloatImage]:
+    """What is missing of the background's light, as a share of it; for dark grounds also what is added to it."""
     small = _resize_to(grey, BACKGROUND_SIDE_PX, cv2.INTER_AREA)
     background = cv2.resize(cv2.medianBlur(small, BACKGROUND_WINDOW_PX), grey.shape[::-1]).astype(np.float32)
     darkness = background - cv2.GaussianBlur(grey, (0, 0), SMOOTHING_SIGMA_PX).astype(np.float32)
-    dark_ink = darkness / np.maximum(background, MIN_LIGHT)
-    if float(np.median(small)) >= MAX_DARK_PAPER:
-        return dark_ink
-    light_ink = -darkness / np.maximum(255.0 - background, MIN_LIGHT)
-    return light_ink if _weigh_strokes(light_ink) > _weigh_strokes(dark_ink) else dark_ink
-
-
-def _weigh_strokes(contrast: FloatImage) -> float:
-    """How much of a contrast is strokes."""
-    small = _resize_to(_to_grey(contrast), POLARITY_SIDE_PX, cv2.INTER_AREA)
-    tophat = cv2.morphologyEx(small, cv2.MORPH_TOPHAT, np.ones((POLARITY_TOPHAT_PX, POLARITY_TOPHAT_PX), np.uint8))
-    strokes, area = (float(np.square(layer, dtype=np.float32).sum()) for layer in (tophat, small))
-    return strokes + POLARITY_AREA_WEIGHT * area
+    contrasts = [darkness / np.maximum(background, MIN_LIGHT)]
+    if float(np.median(small)) < MAX_DARK_PAPER:
+        contrasts.append(-darkness / np.maximum(255.0 - background, MIN_LIGHT))
+    return contrasts
 
 
 def _find_ink(contrast: FloatImage) -> tuple[npt.NDArray[np.bool_], Mask]:
@@ -268,9 +260,8 @@ def _refuse_by_shape(mark: _Mark, shape: tuple[int, int]) -> Reason | None:
     if max(w / (MAX_ASPECT * h), h / (MAX_UPRIGHT_ASPECT * w)) > 1.0:
         return Reason.RULED_LINE
     stroke_px = mark.stroke_px
-    if stroke_px > MAX_STROKE_RATIO * max(w, h) or _count_loops(mark, stroke_px) > MAX_LOOPS:
-        return Reason.NOT_A_DIGIT
-    return None
+    is_stroke = MIN_STROKE_RATIO <= stroke_px / max(w, h) <= MAX_STROKE_RATIO
+    return None if is_stroke and _count_loops(mark, stroke_px) <= MAX_LOOPS else Reason.NOT_A_DIGIT
 
 
 def _refuse_by_frame(mark: _Mark, rules: Mask) -> Reason | None:
@@ -311,7 +302,7 @@ def _render(mark: _Mark) -> npt.NDArray[np.uint8]:
     """Grey ink as on clean paper: full at three quarters of the mark's own strength, thin strokes thickened."""
     strength = np.clip((mark.contrast / mark.peak - 0.25) / 0.5, 0.0, 1.0)
     ink = np.where(mark.own, 255.0 * strength, 0.0).astype(np.uint8)
-    missing_px = round(MIN_STROKE_RATIO * max(mark.own.shape) - mark.stroke_px)
+    missing_px = round(PEN_RATIO * max(mark.own.shape) - mark.stroke_px)
     if missing_px < 1:
         return ink
     pen = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (missing_px + 1, missing_px + 1))
@@ -327,21 +318,24 @@ def _find_boxes(mask: Mask) -> list[Box]:
     return [Box(*(int(v) for v in row[:4])) for row in stats[1:]]
 
 
-def _to_picture(box: Box, scale: float, size_wh: tuple[int, int]) -> Box:
-    """From the working size to the picture's pixels."""
-    left, top = int(box.x / scale), int(box.y / scale)
-    right, bottom = (
-        min(limit, round((start + n) / scale)) for start, n, limit in zip(box[:2], box[2:], size_wh, strict=True)
-    )
-    return Box(left, top, max(1, right - left), max(1, bottom - top))
+def _to_picture(found: PhotoFinding, scale: float, size_wh: tuple[int, int]) -> PhotoFinding:
+    """The boxes in pixels of the picture."""
+
+    def enlarge(box: Box) -> Box:
+        left, top = int(box.x / scale), int(box.y / scale)
+        right, bottom = (
+            min(limit, round((start + length) / scale))
+            for start, length, limit in zip(box[:2], box[2:], size_wh, strict=True)
+        )
+        return Box(left, top, max(1, right - left), max(1, bottom - top))
+
+    candidates = tuple(Candidate(enlarge(candidate.box), candidate.ink) for candidate in found.candidates)
+    rejected = tuple(Rejected(enlarge(r.box), r.reason) for r in found.rejected)
+    return PhotoFinding(candidates, rejected, found.contrast, found.ink)
 
 
 def _window(image: np.ndarray, box: Box) -> np.ndarray:
     return image[box.y : box.y + box.h, box.x : box.x + box.w]
-
-
-def _to_grey(contrast: FloatImage) -> npt.NDArray[np.uint8]:
-    return np.clip(contrast * 255.0, 0.0, 255.0).astype(np.uint8)
 
 
 def _resize_to(image: npt.NDArray[np.uint8], longest_px: int, interpolation: int) -> npt.NDArray[np.uint8]:
