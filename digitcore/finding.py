@@ -135,11 +135,11 @@ def find_photo_candidates(rgb: npt.NDArray[np.uint8]) -> PhotoFinding:
 def _search(contrast: FloatImage) -> PhotoFinding:
     """Everything after the light is flattened, at the working size."""
     seeds, mask = _find_ink(contrast)
-    rules = _find_rules(mask)
+    rules, rule_boxes = _find_rules(mask)
     marks = _find_marks(mask & ~rules, seeds, contrast)
     reasons = [_refuse_by_shape(mark, contrast.shape) or _refuse_by_frame(mark, rules) for mark in marks]
     surroundings = _hide(contrast, [mark for mark, reason in zip(marks, reasons, strict=True) if reason is None])
-    candidates, rejected = [], [Rejected(box, Reason.RULED_LINE) for box in _find_boxes(rules)]
+    candidates, rejected = [], [Rejected(box, Reason.RULED_LINE) for box in rule_boxes]
     ink = np.zeros(contrast.shape, np.uint8)
     for mark, reason in zip(marks, reasons, strict=True):
         reason = reason or _refuse_by_clutter(mark, surroundings)
@@ -172,8 +172,8 @@ def _find_ink(contrast: FloatImage) -> tuple[npt.NDArray[np.bool_], Mask]:
     return contrast > threshold, (contrast > GROWTH_RATIO * threshold).astype(np.uint8)
 
 
-def _find_rules(mask: Mask) -> Mask:
-    """Long thin straight lines, about level or upright, without what strokes have in common with them."""
+def _find_rules(mask: Mask) -> tuple[Mask, list[Box]]:
+    """Long thin straight lines, about level or upright, without what strokes have in common with them; their boxes."""
     longest = max(mask.shape)
     runs = _find_level_runs(mask) | np.ascontiguousarray(_find_level_runs(np.ascontiguousarray(mask.T)).T)
     _, labels, stats, _ = cv2.connectedComponentsWithStats(runs)
@@ -182,7 +182,8 @@ def _find_rules(mask: Mask) -> Mask:
     thick = np.ones((round(MAX_RULE_WIDTH_RATIO * longest) + 2,) * 2, np.uint8)
     rules = mask & is_long[labels] & ~cv2.morphologyEx(mask, cv2.MORPH_OPEN, thick)
     # Where ink goes on at either side, a stroke crosses the rule.
-    return rules & ~cv2.morphologyEx(mask & ~rules, cv2.MORPH_CLOSE, thick)
+    rules &= ~cv2.morphologyEx(mask & ~rules, cv2.MORPH_CLOSE, thick)
+    return rules, [Box(*map(int, row[:4])) for row in stats[is_long]]
 
 
 def _find_level_runs(mask: Mask) -> Mask:
@@ -311,11 +312,6 @@ def _render(mark: _Mark) -> npt.NDArray[np.uint8]:
 
 def _min_digit_px(shape: tuple[int, ...]) -> float:
     return max(MIN_DIGIT_PX, MIN_DIGIT_RATIO * max(shape))
-
-
-def _find_boxes(mask: Mask) -> list[Box]:
-    stats = cv2.connectedComponentsWithStats(mask)[2]
-    return [Box(*(int(v) for v in row[:4])) for row in stats[1:]]
 
 
 def _to_picture(found: PhotoFinding, scale: float, size_wh: tuple[int, int]) -> PhotoFinding:
