@@ -12,7 +12,7 @@ from digitcore.ui.api import register_api
 from digitcore.ui.guards import MAX_FILE_SIZE
 from digitcore.ui.photo_tab import build_photo_tab
 from digitcore.ui.sketch_tab import build_sketch_tab
-from digitcore.ui.theme import CSS_PATHS, make_theme
+from digitcore.ui.theme import CSS_PATHS, ICON_PATH, make_theme
 
 TITLE = "digitcore"
 SENTENCE = "Reads handwritten digits, from a sketch, a photo or a program, and says how sure it is."
@@ -50,6 +50,7 @@ def launch_options() -> dict[str, Any]:
     return {
         "theme": make_theme(),
         "css_paths": list(CSS_PATHS),
+        "favicon_path": ICON_PATH,
         "max_file_size": MAX_FILE_SIZE,
         "ssr_mode": False,
         "enable_monitoring": False,

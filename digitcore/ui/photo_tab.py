@@ -50,7 +50,14 @@ def build_photo_tab(reader: DigitReader, examples_folder: Path = EXAMPLES_FOLDER
             )
             gallery = None
             if examples:
-                gallery = gr.Examples(examples, photo, cache_examples=False, label="Examples", api_visibility="private")
+                gallery = gr.Examples(
+                    examples,
+                    photo,
+                    cache_examples=False,
+                    label="Examples",
+                    elem_id="photo-examples",
+                    api_visibility="private",
+                )
         with gr.Column(min_width=320, scale=6):
             headline = gr.HTML(
                 render_notice(NO_PHOTO),

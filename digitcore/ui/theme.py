@@ -5,6 +5,7 @@ from pathlib import Path
 import gradio as gr
 
 _FOLDER = Path(__file__).parent
+ICON_PATH = _FOLDER / "icon.svg"
 CSS_PATHS = (_FOLDER / "style.css", _FOLDER / "pad.css")
 
 # The accent is the blue of writing ink; contrast with its background is above 4.5 : 1 in both modes.
