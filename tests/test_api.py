@@ -1,8 +1,10 @@
 """The endpoints, through the real client and through bare HTTP against the started server."""
 
 import json
+import secrets
 import threading
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -36,6 +38,13 @@ def post(server: str, endpoint: str, data: list) -> str:
         return f"refused with {answer.status_code}: {answer.text}"
     event_id = answer.json()["event_id"]
     return httpx.get(f"{server}/gradio_api/call/{endpoint}/{event_id}", timeout=30).text
+
+
+def name_files(image: Any, pictures: Path, upload_folder: Path) -> Any:
+    """Fill in where the server keeps a good photo, so that only a refusal can keep it from being read."""
+    relative = Path("..") / pictures.relative_to(upload_folder.parent) / "photo.jpg"
+    text = json.dumps(image).replace("../{name}", str(relative)).replace("{uploads}", str(upload_folder))
+    return json.loads(text.replace("{photo}", str(pictures / "photo.jpg")))
 
 
 def upload(server: str, path: Path) -> str:
@@ -152,10 +161,7 @@ SERVER_FILES = (
     ids=str,
 )
 def test_a_body_that_names_a_server_file_is_refused(server, pictures, upload_folder, endpoint, image):
-    # The file named is a good photo, so that only the refusal can keep it from being read.
-    text = json.dumps(image).replace("{photo}", str(pictures / "photo.jpg")).replace("{uploads}", str(upload_folder))
-    relative = Path("..") / pictures.relative_to(upload_folder.parent) / "photo.jpg"
-    answer = post(server, endpoint, [json.loads(text.replace("../{name}", str(relative)))])
+    answer = post(server, endpoint, [name_files(image, pictures, upload_folder)])
     assert "event: complete" not in answer
     assert "root:" not in answer
 
@@ -206,3 +212,49 @@ def test_many_callers_at_once_get_their_own_answers(client, tmp_path):
     for thread in threads:
         thread.join(timeout=30)
     assert answers == {number: number for number in numbers}
+
+
+def join_queue(server: str, fn_index: int, data: list) -> str:
+    """Call a handler of the page as its script does; the text of all its events."""
+    body = {"data": data, "fn_index": fn_index, "session_hash": secrets.token_hex(6)}
+    answer = httpx.post(f"{server}/gradio_api/queue/join", json=body, timeout=30)
+    if answer.status_code != 200:
+        return f"refused with {answer.status_code}: {answer.text}"
+    events = ""
+    with httpx.stream("GET", f"{server}/gradio_api/queue/data", params=body, timeout=30) as stream:
+        for line in stream.iter_lines():
+            events += line
+            if "process_completed" in line:
+                return events
+    return events
+
+
+def find_handler(server: str, elem_id: str) -> int:
+    """The index of the page's own handler for a component's input event."""
+    config = httpx.get(f"{server}/config", timeout=30).json()
+    ids = {each["id"] for each in config["components"] if each["props"].get("elem_id") == elem_id}
+    wanted = [[i, "input"] for i in ids]
+    return next(each["id"] for each in config["dependencies"] if any(target in wanted for target in each["targets"]))
+
+
+@pytest.mark.parametrize("image", SERVER_FILES[:7], ids=str)
+def test_the_photo_tabs_handler_refuses_server_files_too(server, pictures, upload_folder, image):
+    answer = join_queue(server, find_handler(server, "photo-input"), [name_files(image, pictures, upload_folder)])
+    assert '"success":true' not in answer
+    assert PAGE_LINES[0] not in answer
+
+
+def test_the_photo_tabs_handler_reads_an_upload(server, pictures):
+    image = {"path": upload(server, pictures / "photo.jpg"), "meta": META}
+    answer = join_queue(server, find_handler(server, "photo-input"), [image])
+    assert '"success":true' in answer and PAGE_LINES[0] in answer
+
+
+@pytest.mark.parametrize(
+    "drawing", ["/etc/passwd", {"path": "/etc/passwd", "meta": META}, "data:image/png;base64,AAAA", 5]
+)
+def test_the_pads_handler_refuses_what_is_no_drawing(server, drawing):
+    body = {"data": [drawing], "fn_index": find_handler(server, "sketch-pad"), "session_hash": secrets.token_hex(6)}
+    answer = httpx.post(f"{server}/gradio_api/run/predict", json=body, timeout=30)
+    assert answer.status_code >= 400
+    assert "root:" not in answer.text
