@@ -5,13 +5,18 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
 from digitcore.checkpoint import load_checkpoint
-from digitcore.data import MNIST_FILES
+from digitcore.data import MNIST_FILES, find_mnist, load_mnist
+from digitcore.model import count_parameters
+from digitcore.training import TrainConfig, load_preset
+from digitcore.training.card import make_card
+from digitcore.training.loop import predict_logits
 from train import train
 
 N_TRAIN, N_TEST = 300, 50
@@ -147,3 +152,31 @@ def test_errors_are_sentences(root, capsys, more, words):
 def test_flags_left_out_leave_the_preset_alone():
     for name, preset in train.PRESETS.items():
         assert train._make_config(train._parse(["--preset", name])) == preset
+
+
+SHIPPED = Path(__file__).resolve().parent.parent / "checkpoints"
+
+
+@pytest.mark.parametrize("name", ["digitnet", "seed"])
+def test_shipped_checkpoints_say_how_they_were_made(name):
+    loaded = load_checkpoint(SHIPPED / name)
+    metrics = loaded.metrics
+    config = TrainConfig.from_dict(metrics["training"])
+    assert config == load_preset(name)
+    assert metrics["command"] == f"python -m train.train --preset {name}"
+    assert len(metrics["history"]) == config.n_epochs
+    assert loaded.config.architecture == config.architecture
+    assert metrics["n_parameters"] == count_parameters(loaded.model)
+    assert make_card(name, config, metrics) == (SHIPPED / name / "README.md").read_text()
+
+
+@pytest.mark.mnist
+@pytest.mark.parametrize("name", ["digitnet", "seed"])
+def test_shipped_checkpoints_have_the_accuracy_they_claim(name):
+    if find_mnist() is None:
+        pytest.skip("MNIST is not there: set DIGITCORE_DATA to the folder that holds MNIST/raw")
+    loaded, test = load_checkpoint(SHIPPED / name), load_mnist("test")
+    assert test.digest() == loaded.metrics["data"]["test"]["sha256"]
+    predicted = predict_logits(loaded.model, test, torch.device("cpu"), None).argmax(1).numpy()
+    # One image may fall the other way where another processor rounds otherwise.
+    assert (predicted == test.labels).mean() == pytest.approx(loaded.metrics["test_accuracy"], abs=1.5e-4)

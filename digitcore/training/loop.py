@@ -283,7 +283,8 @@ class _Run:
             return None, None
         logits = predict_logits(self.final_model, held_out, self.device, self.dtype)
         labels = torch.from_numpy(held_out.labels)
-        return F.cross_entropy(logits, labels).item(), (logits.argmax(1) == labels).float().mean().item()
+        n_correct = int((logits.argmax(1) == labels).sum())
+        return F.cross_entropy(logits, labels).item(), n_correct / len(labels)
 
 
 def normalize(images: Tensor) -> Tensor:
