@@ -25,6 +25,8 @@ MIN_DIGIT_PX = 10
 MAX_DIGIT_RATIO = 0.95
 # Specks below this share of the smallest digit are not worth a word.
 MIN_SPECK_RATIO = 0.6
+# No page of digits has more; gravel and lawns do, and the largest are enough of those.
+MAX_MARKS = 500
 
 # The background is a median over a quarter of the picture, taken on a small copy: strokes never fill half of such a
 # window, and a shadow's edge stays sharp, which a mean would smear into a stripe.
@@ -176,6 +178,8 @@ def _find_rules(mask: Mask) -> tuple[Mask, list[Box]]:
     """Long thin straight lines, about level or upright, without what strokes have in common with them; their boxes."""
     longest = max(mask.shape)
     runs = _find_level_runs(mask) | np.ascontiguousarray(_find_level_runs(np.ascontiguousarray(mask.T)).T)
+    if not runs.any():
+        return runs, []
     _, labels, stats, _ = cv2.connectedComponentsWithStats(runs)
     is_long = stats[:, 2:4].max(axis=1) >= MIN_RULE_RATIO * longest
     is_long[0] = False
@@ -213,6 +217,8 @@ def _find_marks(mask: Mask, seeds: npt.NDArray[np.bool_], contrast: FloatImage) 
     peaks[0] = 0.0
     min_px = MIN_SPECK_RATIO * _min_digit_px(mask.shape)
     kept = np.flatnonzero((peaks > 0) & (stats[:, 2:4].max(axis=1) >= min_px))
+    if len(kept) > MAX_MARKS:
+        kept = np.sort(kept[np.argsort(stats[kept, cv2.CC_STAT_AREA])[-MAX_MARKS:]])
     owner = np.zeros(n_labels, np.int32)
     owner[kept] = kept
     for a, b in _find_pieces(stats[kept, :4].astype(np.float32), peaks[kept]):

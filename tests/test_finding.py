@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
-from digitcore.finding import MAX_WORK_SIDE_PX, find_photo_candidates
+from digitcore.finding import MAX_MARKS, MAX_WORK_SIDE_PX, find_photo_candidates
 from digitcore.results import Box, Reason
 
 PAPER, INK = 215, 50
@@ -190,6 +190,15 @@ def test_find_photo_candidates_texture_drowns():
     rng = np.random.default_rng(3)
     grain = cv2.GaussianBlur(rng.normal(0, 1, (600, 800)).astype(np.float32), (0, 0), 5)
     assert len(find_photo_candidates(to_rgb(150 + 25 * grain / grain.std())).candidates) <= 1
+
+
+def test_find_photo_candidates_gravel_keeps_the_largest():
+    rng = np.random.default_rng(3)
+    picture = paper(1280, 1280, noise=0.0)
+    for x, y in rng.uniform(20, 1260, (2500, 2)).astype(int):
+        cv2.circle(picture, (int(x), int(y)), 6, INK, -1)
+    finding = find_photo_candidates(to_rgb(picture))
+    assert len(finding.candidates) + len(finding.rejected) <= MAX_MARKS
 
 
 def test_find_photo_candidates_boxes_are_in_pixels_of_a_large_picture():
