@@ -3,6 +3,7 @@
 import json
 import secrets
 import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from PIL import Image
 
 from digitcore.imaging import load_image
 from digitcore.results import Box
+from digitcore.ui.guards import NO_LINKS, NOT_UPLOADED
 from tests.conftest import PAGE_LINES
 from tests.drawn import draw_number, encode
 
@@ -169,6 +171,35 @@ def test_a_body_that_names_a_server_file_is_refused(server, pictures, upload_fol
 def test_a_path_inside_the_upload_folder_is_read(server, pictures):
     path = upload(server, pictures / "photo.jpg")
     assert f'"text": "{"".join(PAGE_LINES)}"' in post(server, "read_photo", [{"path": path, "meta": META}])
+
+
+@pytest.mark.parametrize("endpoint", ["read_sketch", "read_photo", "annotate_photo"])
+def test_a_link_is_not_fetched(server, endpoint):
+    fetched: list[str] = []
+
+    class Host(BaseHTTPRequestHandler):
+        def do_GET(self):  # noqa: N802
+            fetched.append(self.path)
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Host) as host:
+        threading.Thread(target=host.serve_forever, daemon=True).start()
+        image = {"path": f"http://127.0.0.1:{host.server_port}/photo.jpg", "meta": META}
+        answer = post(server, endpoint, [image])
+        host.shutdown()
+    assert NO_LINKS in answer
+    assert fetched == []
+
+
+def test_a_link_to_an_upload_is_the_upload(server, pictures):
+    path = upload(server, pictures / "photo.jpg")
+    image = {"path": f"{server}/gradio_api/file={path}", "meta": META}
+    assert f'"text": "{"".join(PAGE_LINES)}"' in post(server, "read_photo", [image])
+
+
+@pytest.mark.parametrize("path", ["/etc/passwd", "{photo}", "..%2F..%2Fetc%2Fpasswd"])
+def test_a_link_to_another_file_of_the_server_is_refused(server, pictures, path):
+    image = {"path": f"{server}/gradio_api/file={path.format(photo=pictures / 'photo.jpg')}", "meta": META}
+    assert NOT_UPLOADED in post(server, "read_photo", [image])
 
 
 def test_an_upload_above_the_limit_is_refused(server, tmp_path):

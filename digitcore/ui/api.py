@@ -1,8 +1,10 @@
 """The endpoints for programs: gradio_client, curl and MCP tools. Plain functions with types and docstrings."""
 
+from collections.abc import Callable
 from typing import Any, TypedDict
 
 import gradio as gr
+from gradio.context import get_blocks_context
 from gradio.data_classes import FileData
 from gradio.processing_utils import save_img_array_to_cache
 from gradio.utils import get_upload_folder
@@ -11,7 +13,7 @@ from digitcore.device import describe_device
 from digitcore.drawing import draw_reading
 from digitcore.imaging import load_image
 from digitcore.reader import FINDER_NAME, DigitReader
-from digitcore.ui.guards import errors_as_sentences, find_upload, find_uploads
+from digitcore.ui.guards import errors_as_sentences, find_upload, find_uploads, take_uploads_only
 from digitcore.ui.photo_tab import PHOTO_QUEUE
 
 
@@ -135,8 +137,14 @@ def register_api(reader: DigitReader, revision: str | None = None) -> None:
             "metrics": dict(classifier.checkpoint.metrics),
         }
 
-    # The name an endpoint bears is its function's, for MCP too.
-    for fn in (read_sketch, model_info):
-        gr.api(fn, api_name=fn.__name__, queue=False)
+    _register(read_sketch, queue=False)
+    _register(model_info, queue=False)
     for fn in (read_photo, read_photos, annotate_photo):
-        gr.api(fn, api_name=fn.__name__, **PHOTO_QUEUE)
+        _register(fn, **PHOTO_QUEUE)
+
+
+def _register(fn: Callable[..., Any], **options: Any) -> None:
+    """Add one endpoint under its function's name, which is the MCP tool's too."""
+    dependency = gr.api(fn, api_name=fn.__name__, **options)
+    for component in get_blocks_context().fns[dependency["id"]].inputs:
+        take_uploads_only(component)

@@ -6,10 +6,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import gradio as gr
+from gradio.components import Component
 from gradio.data_classes import ImageData
 from gradio.utils import get_upload_folder
+from gradio_client.utils import is_http_url_like
 
 from digitcore.errors import DigitcoreError
 
@@ -17,10 +20,13 @@ logger = logging.getLogger(__name__)
 
 # A 12-megapixel JPEG of a phone is 3 to 8 MB, its HEIC half of that, a 48-megapixel one up to 15.
 MAX_FILE_SIZE = "16mb"
+# Gradio serves an upload back under this; its MCP server names uploads so.
+OWN_FILE_MARK = "/gradio_api/file="
 # A call holds a place in the queue while it runs; more pictures belong in several calls.
 MAX_PHOTOS = 32
 NO_PICTURE = "There is no picture. Upload a photo, paste one, or take one with the camera."
 NOT_UPLOADED = "This picture was not uploaded. Upload the file itself; a path on the server is not taken."
+NO_LINKS = "A link is not fetched. Upload the picture itself."
 UNEXPECTED = "The picture could not be read because of a fault on our side. Try again, or try another picture."
 
 
@@ -74,6 +80,26 @@ def find_uploads(files: object) -> list[Path]:
     return [find_upload(file) for file in files]
 
 
+def take_uploads_only(component: Component) -> None:
+    """Keep Gradio from fetching links for an input.
+
+    Left alone, it downloads any link that a body names, of any size, before our code runs. A link to an upload on this
+    server is no download: its file is taken where it lies.
+    """
+    move = component.async_move_resource_to_block_cache
+
+    async def move_upload(name: str | Path | None) -> str | None:
+        text = str(name)
+        if is_http_url_like(text):
+            _, mark, path = text.partition(OWN_FILE_MARK)
+            if not mark:
+                raise gr.Error(NO_LINKS, print_exception=False)
+            name = find_upload({"path": unquote(path)})
+        return await move(name)
+
+    component.async_move_resource_to_block_cache = move_upload
+
+
 @contextmanager
 def errors_as_sentences(prefix: str = "") -> Iterator[None]:
     """Turn digitcore's errors into messages that reach the visitor and the API client; log any other."""
@@ -97,6 +123,7 @@ class PhotoInput(gr.Image):
     def __init__(self, **kwargs: Any) -> None:
         """Build the input; takes the arguments of `gr.Image` but for `type`."""
         super().__init__(type="filepath", **kwargs)
+        take_uploads_only(self)
 
     def get_block_name(self) -> str:
         """The front end shows it as the stock component."""
