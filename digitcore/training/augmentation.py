@@ -1,7 +1,9 @@
 """Random variation of a whole batch at once, on the device where it lies.
 
 One sampling grid carries the affine map and the elastic bending of every image, each its own; `grid_sample` reads all
-pixels once. AFFINE_FIGURES
+pixels once. Written by hand since it is quicker: the article's random affine map on batches of 100 ran at 71,000 images
+a second against 9,400 for kornia's RandomAffine and 1,800 for torchvision's over PIL images (one thread of an AMX Xeon,
+`python -m benchmarks.train_speed --augmentations`); and kornia would be one more thing to install.
 """
 
 import math
