@@ -1,8 +1,10 @@
 """One started server for the whole run, and a headless Chromium that notes what it must not do."""
 
+import atexit
 import os
 import shutil
 import socket
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +15,10 @@ from pillow_heif import register_heif_opener
 from tests.drawn import draw_page, encode
 
 register_heif_opener()
+# Where the server keeps uploads: a folder of this run's own. Gradio reads the variable when it is imported.
+UPLOAD_FOLDER = Path(tempfile.mkdtemp(prefix="digitcore-tests-"))
+os.environ["GRADIO_TEMP_DIR"] = str(UPLOAD_FOLDER)
+atexit.register(shutil.rmtree, UPLOAD_FOLDER, ignore_errors=True)
 
 CHROMIUM_ARGUMENTS = (
     "--no-sandbox",
@@ -44,11 +50,9 @@ class Recorder:
 
 
 @pytest.fixture(scope="session")
-def upload_folder(tmp_path_factory) -> Path:
-    """Where the server keeps uploads: a folder of this run's own."""
-    folder = tmp_path_factory.mktemp("gradio")
-    os.environ["GRADIO_TEMP_DIR"] = str(folder)
-    return folder
+def upload_folder() -> Path:
+    """Where the server keeps uploads."""
+    return UPLOAD_FOLDER
 
 
 @pytest.fixture(scope="session")
@@ -60,7 +64,7 @@ def reader():
 
 
 @pytest.fixture(scope="session")
-def server(reader, upload_folder) -> Iterator[str]:
+def server(reader) -> Iterator[str]:
     """The app as app.py serves it, on a free port of this machine; its URL, without a slash at the end."""
     from digitcore.ui.build import build_app, launch_options
 

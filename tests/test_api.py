@@ -1,6 +1,7 @@
 """The endpoints, through the real client and through bare HTTP against the started server."""
 
 import json
+import os
 import secrets
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -44,8 +45,8 @@ def post(server: str, endpoint: str, data: list) -> str:
 
 def name_files(image: Any, pictures: Path, upload_folder: Path) -> Any:
     """Fill in where the server keeps a good photo, so that only a refusal can keep it from being read."""
-    relative = Path("..") / pictures.relative_to(upload_folder.parent) / "photo.jpg"
-    text = json.dumps(image).replace("../{name}", str(relative)).replace("{uploads}", str(upload_folder))
+    relative = os.path.relpath(pictures / "photo.jpg", upload_folder)
+    text = json.dumps(image).replace("../{name}", relative).replace("{uploads}", str(upload_folder))
     return json.loads(text.replace("{photo}", str(pictures / "photo.jpg")))
 
 
