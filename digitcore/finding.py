@@ -79,6 +79,10 @@ FRAME_REACH_PX = 4
 # Ink stands this far above the 80th percentile of what lies around it. Texture does not: it is like its surroundings.
 MIN_CLUTTER_RATIO = 6.0
 CLUTTER_PERCENTILE = 80
+# And it is darker than the 20th percentile of the light around it, by this share of its contrast. The corner of a sheet
+# or a table, left over where the background's edge is rounded off, has its like beside it.
+DIM_PERCENTILE = 20
+MIN_STEP_RATIO = 0.3
 
 # MNIST's strokes are 2 to 3 px in 20; a thin pen's would fade when the digit is brought to that size.
 PEN_RATIO = 0.1
@@ -129,22 +133,22 @@ def find_photo_candidates(rgb: npt.NDArray[np.uint8]) -> PhotoFinding:
     scale = min(1.0, MAX_WORK_SIDE_PX / max(rgb.shape))
     grey = _resize(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), scale)
     # On a dark ground both are tried, and the one with more to read is taken; dark ink if there is nothing to choose.
-    searches = [_search(contrast) for contrast in _flatten_light(grey)]
+    searches = [_search(contrast, light) for contrast, light in _flatten_light(grey)]
     found = max(searches, key=lambda search: len(search.candidates))
     return _to_picture(found, scale, rgb.shape[1::-1])
 
 
-def _search(contrast: FloatImage) -> PhotoFinding:
-    """Everything after the light is flattened, at the working size."""
+def _search(contrast: FloatImage, light: FloatImage) -> PhotoFinding:
+    """Everything after the light is flattened, at the working size; `light` is 0 to 255, low where the ink is."""
     seeds, mask = _find_ink(contrast)
     rules, rule_boxes = _find_rules(mask)
     marks = _find_marks(mask & ~rules, seeds, contrast)
     reasons = [_refuse_by_shape(mark, contrast.shape) or _refuse_by_frame(mark, rules) for mark in marks]
-    surroundings = _hide(contrast, [mark for mark, reason in zip(marks, reasons, strict=True) if reason is None])
+    paper = _find_paper(contrast.shape, [mark for mark, reason in zip(marks, reasons, strict=True) if reason is None])
     candidates, rejected = [], [Rejected(box, Reason.RULED_LINE) for box in rule_boxes]
     ink = np.zeros(contrast.shape, np.uint8)
     for mark, reason in zip(marks, reasons, strict=True):
-        reason = reason or _refuse_by_clutter(mark, surroundings)
+        reason = reason or _refuse_by_surroundings(mark, contrast, light, paper)
         if reason is None:
             candidates.append(Candidate(mark.box, _render(mark)))
             _window(ink, mark.box)[mark.own] = 255
@@ -154,15 +158,15 @@ def _search(contrast: FloatImage) -> PhotoFinding:
     return PhotoFinding(tuple(candidates), tuple(rejected), shown, ink)
 
 
-def _flatten_light(grey: npt.NDArray[np.uint8]) -> list[FloatImage]:
-    """What is missing of the background's light, as a share of it; for dark grounds also what is added to it."""
+def _flatten_light(grey: npt.NDArray[np.uint8]) -> list[tuple[FloatImage, FloatImage]]:
+    """What is missing of the background's light, as a share of it, and the light; on dark grounds also of the dark."""
     small = _resize_to(grey, BACKGROUND_SIDE_PX, cv2.INTER_AREA)
     background = cv2.resize(cv2.medianBlur(small, BACKGROUND_WINDOW_PX), grey.shape[::-1]).astype(np.float32)
-    darkness = background - cv2.GaussianBlur(grey, (0, 0), SMOOTHING_SIGMA_PX).astype(np.float32)
-    contrasts = [darkness / np.maximum(background, MIN_LIGHT)]
+    light = cv2.GaussianBlur(grey, (0, 0), SMOOTHING_SIGMA_PX).astype(np.float32)
+    sides = [(background, light)]
     if float(np.median(small)) < MAX_DARK_PAPER:
-        contrasts.append(-darkness / np.maximum(255.0 - background, MIN_LIGHT))
-    return contrasts
+        sides.append((255.0 - background, 255.0 - light))
+    return [((ground - level) / np.maximum(ground, MIN_LIGHT), level) for ground, level in sides]
 
 
 def _find_ink(contrast: FloatImage) -> tuple[npt.NDArray[np.bool_], Mask]:
@@ -287,22 +291,29 @@ def _count_loops(mark: _Mark, stroke_px: float) -> int:
     return int(np.count_nonzero(has_parent & (areas > (stroke_px / 2) ** 2)))
 
 
-def _hide(contrast: FloatImage, marks: list[_Mark]) -> FloatImage:
-    """The contrast with these marks and their soft rims blanked out as NaN."""
-    ink = np.zeros(contrast.shape, np.uint8)
+def _find_paper(shape: tuple[int, ...], marks: list[_Mark]) -> npt.NDArray[np.bool_]:
+    """Where none of these marks is, nor its soft rim."""
+    ink = np.zeros(shape, np.uint8)
     for mark in marks:
         _window(ink, mark.box)[mark.own] = 1
-    return np.where(cv2.dilate(ink, np.ones((5, 5))) > 0, np.float32(np.nan), np.abs(contrast))
+    return cv2.dilate(ink, np.ones((5, 5), np.uint8)) == 0
 
 
-def _refuse_by_clutter(mark: _Mark, surroundings: FloatImage) -> Reason | None:
-    """Whether a mark drowns in what lies around it, to half its size."""
+def _refuse_by_surroundings(
+    mark: _Mark, contrast: FloatImage, light: FloatImage, paper: npt.NDArray[np.bool_]
+) -> Reason | None:
+    """Whether a mark drowns in what lies around it, to half its size, or is but the edge of something larger."""
     x, y, w, h = mark.box
     margin = max(w, h) // 2
-    around = surroundings[max(y - margin, 0) : y + h + margin, max(x - margin, 0) : x + w + margin]
-    around = around[~np.isnan(around)]
-    clutter = float(np.percentile(around, CLUTTER_PERCENTILE)) if around.size else 0.0
-    return Reason.NOT_A_DIGIT if mark.peak < MIN_CLUTTER_RATIO * clutter else None
+    around = np.s_[max(y - margin, 0) : y + h + margin, max(x - margin, 0) : x + w + margin]
+    is_paper = paper[around]
+    if not is_paper.any():
+        return None
+    clutter = np.percentile(np.abs(contrast[around][is_paper]), CLUTTER_PERCENTILE)
+    dim = np.percentile(light[around][is_paper], DIM_PERCENTILE)
+    step = (dim - np.median(_window(light, mark.box)[mark.own])) / max(dim, MIN_LIGHT)
+    stands_out = mark.peak >= MIN_CLUTTER_RATIO * clutter and step >= MIN_STEP_RATIO * mark.peak
+    return None if stands_out else Reason.NOT_A_DIGIT
 
 
 def _render(mark: _Mark) -> npt.NDArray[np.uint8]:
