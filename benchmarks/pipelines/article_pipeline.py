@@ -4,7 +4,7 @@
     a digit left out → sorted from left to right → each bounding box resized to 28×28 → the article's CNN
 
 Nothing in it looks at light or polarity, keeps the aspect ratio, knows of text lines, or says "no digit": every
-contour that is large enough gets one.
+contour that is large enough gets one. Digits are sorted over the whole picture, so that two lines come out mixed.
 """
 
 from pathlib import Path
