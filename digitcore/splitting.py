@@ -28,9 +28,9 @@ SIDESTEP_COST = 0.05
 # In nats: what a seam costs, since most ink is one digit; what each tenth of the height that it runs through ink
 # costs; what a segment costs for being wider than a single digit, and for being much lower than the candidate. Chosen
 # on single digits and touching pairs composed of MNIST's validation images (docs/experiments.md).
-SEAM_COST = 2.0
+SEAM_COST = 3.0
 SEAM_INK_COST = 1.0
-FREE_ASPECT, ASPECT_COST = 0.8, 10.0
+FREE_ASPECT, ASPECT_COST = 0.9, 14.0
 FREE_HEIGHT_RATIO, HEIGHT_COST = 0.7, 20.0
 # Softmax confidences near 1 are all alike, and near 0 no worse than wrong.
 MIN_CONFIDENCE = 1e-3
