@@ -15,7 +15,7 @@ On 46 photos and scans by strangers (345 digits, 7 pictures without any; they ar
     tesseract   .409   .883   .07  1 of 7           5.3.0
     rapidocr    .825   .350   .43  6 of 7           3.10.0
 
-Three settings of finding.py (MIN_CLUTTER_RATIO, MIN_STEP_RATIO, RULE_RUN_RATIO) were chosen with these pictures in view.
+Settings of finding.py (MIN_CLUTTER_RATIO, MIN_STEP_RATIO and others) were chosen with these pictures in view.
 """
 
 import argparse
