@@ -38,7 +38,7 @@ def test_propose_segments_parts_digits_where_they_touch(slant):
     last = max(segment.end for segment in segments)
     assert (segments[0].start, segments[0].end) == (0, last), "the uncut candidate comes first"
     # Believe only segments of a ring's shape: the choice must then be the two rings.
-    confidences = [1.0 if 0.55 < s.candidate.box.w / s.candidate.box.h < 0.95 else 0.01 for s in segments]
+    confidences = [1.0 if 0.65 < s.candidate.box.w / s.candidate.box.h < 0.77 else 0.01 for s in segments]
     chosen = [segments[i] for i in choose_segments(segments, confidences)]
     assert len(chosen) == 2
     left, right = (segment.candidate.ink for segment in chosen)
