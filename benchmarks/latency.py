@@ -141,19 +141,25 @@ def run_app(checkpoint: str | None) -> Iterator[tuple[str, float]]:
 
 
 def wait_for_answer(url: str, app: subprocess.Popen[bytes]) -> None:
-    """Ask for a reading until there is one."""
-    sketch = draw_sketch([7])
+    """Wait for the port, by a probe that costs the app nothing, then ask for one reading."""
+    address = (httpx.URL(url).host, httpx.URL(url).port)
     deadline = time.perf_counter() + MAX_START_S
-    while time.perf_counter() < deadline and app.poll() is None:
-        try:
-            uploaded = httpx.post(f"{url}/gradio_api/upload", files={"files": ("sketch.png", sketch)}).json()[0]
-            body = {"data": [{"path": uploaded, "meta": {"_type": "gradio.FileData"}}]}
-            event_id = httpx.post(f"{url}/gradio_api/call/read_sketch", json=body).json()["event_id"]
-            if "event: complete" in httpx.get(f"{url}/gradio_api/call/read_sketch/{event_id}").text:
-                return
-        except httpx.TransportError:
-            time.sleep(0.02)
-    raise TimeoutError(f"The app did not answer within {MAX_START_S:.0f} s.")
+    while not _is_open(address):
+        if time.perf_counter() > deadline or app.poll() is not None:
+            raise TimeoutError(f"The app did not start within {MAX_START_S:.0f} s.")
+        time.sleep(0.02)
+    with httpx.Client(base_url=f"{url}/gradio_api", timeout=MAX_START_S) as client:
+        uploaded = client.post("/upload", files={"files": ("sketch.png", draw_sketch([7]))}).json()[0]
+        body = {"data": [{"path": uploaded, "meta": {"_type": "gradio.FileData"}}]}
+        event_id = client.post("/call/read_sketch", json=body).json()["event_id"]
+        answer = client.get(f"/call/read_sketch/{event_id}").text
+    if "event: complete" not in answer:
+        raise RuntimeError(f"The app answered: {answer}")
+
+
+def _is_open(address: tuple[str, int]) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(address) == 0
 
 
 def measure_browser(url: str, n_strokes: int) -> list[float]:
