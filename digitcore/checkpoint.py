@@ -219,11 +219,15 @@ def _build_model(folder: Path, config: CheckpointConfig, tensors: dict[str, Tens
         raise CheckpointError(
             f"{folder / CONFIG_NAME} has arguments that {config.architecture} refuses: {err}"
         ) from err
-    try:
-        model.load_state_dict(tensors, strict=True, assign=True)
-    except RuntimeError as err:
-        problem = " ".join(str(err).split())
-        raise CheckpointError(f"{folder / WEIGHTS_NAME} does not fit its config.json: {problem}") from err
+    expected = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+    found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+    wrong = [name for name in expected | found if expected.get(name) != found.get(name)]
+    if wrong:
+        raise CheckpointError(
+            f"{folder / WEIGHTS_NAME} does not fit its config.json: {wrong[0]} "
+            f"has the shape {found.get(wrong[0], '(missing)')}, expected {expected.get(wrong[0], 'no such tensor')}."
+        )
+    model.load_state_dict(tensors, strict=True, assign=True)
     return model.eval().requires_grad_(False)
 
 

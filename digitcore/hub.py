@@ -47,9 +47,14 @@ def load_pretrained(name: str | Path | None = None, revision: str | None = None)
     Raises:
         CheckpointError: if there is none of that name, or it is damaged.
     """
-    checkpoint = load_checkpoint(resolve_checkpoint(name, revision))
-    is_local = name is None or str(name) in SHIPPED_NAMES or Path(name).is_dir()
-    return checkpoint if is_local else replace(checkpoint, name=str(name).partition("@")[0])
+    folder = resolve_checkpoint(name, revision)
+    if name is None or str(name) in SHIPPED_NAMES or Path(name).is_dir():
+        return load_checkpoint(folder)
+    try:
+        return replace(load_checkpoint(folder), name=str(name).partition("@")[0])
+    except CheckpointError as err:
+        # Whoever named the repo need not see where our cache lies.
+        raise CheckpointError(str(err).replace(str(folder), str(name))) from err
 
 
 def resolve_checkpoint(name: str | Path | None = None, revision: str | None = None) -> Path:

@@ -98,3 +98,4 @@ def test_pull_errors_are_sentences(tmp_path, seed_files):
         assert not any("GET" in request and "large/resolve" in request for request in hub.requests)
     for (name, expected), error in zip(words.items(), errors, strict=True):
         assert error.startswith("error: ") and expected in error, name
+        assert str(tmp_path) not in error
