@@ -27,6 +27,9 @@ CHROMIUM_ARGUMENTS = (
     "--no-first-run",
     "--disable-component-update",
     "--disable-sync",
+    # A camera that shows a test picture, and no question whether it may be used.
+    "--use-fake-device-for-media-stream",
+    "--use-fake-ui-for-media-stream",
 )
 PAGE_LINES = ["1730", "2047"]
 

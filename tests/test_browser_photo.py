@@ -92,6 +92,29 @@ def test_the_text_is_copied_with_its_line_breaks(photo_page, pictures):
     assert photo_page.evaluate("navigator.clipboard.readText()") == "\n".join(PAGE_LINES)
 
 
+def test_a_picture_is_pasted(photo_page, pictures):
+    photo_page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    photo_page.evaluate(
+        """async (encoded) => {
+          const bytes = Uint8Array.from(atob(encoded), (c) => c.charCodeAt(0));
+          const blob = new Blob([bytes], { type: "image/png" });
+          await navigator.clipboard.write([new ClipboardItem({ "image/png": blob })]);
+        }""",
+        base64.b64encode((pictures / "photo.png").read_bytes()).decode(),
+    )
+    photo_page.get_by_role("button", name="Paste from clipboard").click()
+    wait_for_lines(photo_page, PAGE_LINES)
+
+
+def test_a_picture_is_taken_by_camera(photo_page):
+    photo_page.get_by_role("button", name="Capture from camera").click()
+    photo_page.get_by_text("Click to Access Webcam").click()
+    photo_page.wait_for_function("document.querySelector('#photo-input video')?.videoWidth > 0")
+    photo_page.get_by_role("button", name="capture photo").click()
+    # Whatever the camera's test picture shows, it is read: the hint gives way to an answer.
+    photo_page.wait_for_selector("#photo-annotated img")
+
+
 def test_removing_the_photo_removes_the_answer(photo_page, pictures):
     photo_page.set_input_files(FILE_INPUT, pictures / "photo.png")
     wait_for_lines(photo_page, PAGE_LINES)
