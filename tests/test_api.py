@@ -26,8 +26,8 @@ READING_KEYS = {
 }  # fmt: skip
 BAD_FILES = {
     "text.png": "not a picture",
-    "drawing.svg": "not a picture",
     "empty.png": "empty",
+    "drawing.svg": "not a picture",
     "truncated.jpg": "damaged or cut short",
     "tiny.png": "too small",
     "huge.png": "too large",

@@ -5,6 +5,8 @@ import base64
 import pytest
 
 from tests.conftest import PAGE_LINES
+from tests.drawn import draw_page, encode
+from tests.test_api import BAD_FILES
 
 pytestmark = pytest.mark.browser
 
@@ -64,23 +66,25 @@ def test_a_heic_of_unknown_type_is_read_and_shown(photo_page, pictures, how):
     photo_page.wait_for_function("document.querySelector('#photo-input img')?.naturalWidth === 1200")
 
 
-@pytest.mark.parametrize(
-    ("name", "words"),
-    [
-        ("text.png", "not a picture"),
-        ("drawing.svg", "not a picture"),
-        ("empty.png", "empty"),
-        ("truncated.jpg", "damaged or cut short"),
-        ("tiny.png", "too small"),
-        ("huge.png", "too large"),
-    ],
-)
-def test_a_bad_file_gives_a_sentence_and_room_for_the_next(photo_page, pictures, name, words):
-    photo_page.set_input_files(FILE_INPUT, pictures / name)
-    wait_for_problem(photo_page, words)
-    photo_page.wait_for_selector(FILE_INPUT, state="attached")
+def test_bad_files_give_a_sentence_each_and_room_for_the_next(photo_page, pictures):
+    for name, words in BAD_FILES.items():
+        photo_page.set_input_files(FILE_INPUT, pictures / name)
+        wait_for_problem(photo_page, words)
+        photo_page.wait_for_selector(FILE_INPUT, state="attached")
     photo_page.set_input_files(FILE_INPUT, pictures / "photo.png")
     wait_for_lines(photo_page, PAGE_LINES)
+
+
+def test_a_photo_chosen_while_another_is_read_is_read_too(photo_page, pictures, tmp_path):
+    second = tmp_path / "second.png"
+    second.write_bytes(encode(draw_page(["42"])))
+    photo_page.set_input_files(FILE_INPUT, pictures / "photo.png")
+    photo_page.wait_for_selector("#photo-input img")
+    photo_page.get_by_role("button", name="Remove Image").click()
+    photo_page.set_input_files(FILE_INPUT, second)
+    wait_for_lines(photo_page, ["42"])
+    photo_page.wait_for_timeout(500)
+    assert photo_page.inner_text(NUMBER) == "42"
 
 
 def test_the_text_is_copied_with_its_line_breaks(photo_page, pictures):

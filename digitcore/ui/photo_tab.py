@@ -82,6 +82,8 @@ def build_photo_tab(reader: DigitReader, examples_folder: Path = EXAMPLES_FOLDER
         "fn": read,
         "inputs": photo,
         "outputs": outputs,
+        # A photo chosen while another is being read must not be dropped.
+        "trigger_mode": "always_last",
         "show_progress": "minimal",
         "show_progress_on": headline,
         "api_visibility": "private",
