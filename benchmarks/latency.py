@@ -7,9 +7,9 @@ without a head. "Pen up" is the browser's pointerup event; "on screen" is the fr
 with the pictures that were sent while the pen moved still under way. "First answer" runs from the start of
 `python app.py` to the first reading over HTTP; run twice, since the first run warms the disk.
 
-On 2 cores of an Intel Xeon (AMX) that trained a network beside it, raised priority, 3 runs, medians: classify one image
-2.7 ms; read a sketch 6.9 to 8.8 ms; pen up → answer on screen 43 to 50 ms (p95 62 to 81); start to first answer 6.7 to
-8.1 s, of which importing torch takes 1.6 and gradio 3.7.
+Measured on 2 cores of an Intel Xeon that other jobs shared (load 3 to 5), at raised priority; medians of single runs:
+classify one image 2.6 to 2.9 ms (3 runs); read a sketch 6.9 to 10.4 ms (3 runs); pen up → answer on screen 43 and 50 ms,
+p95 62 and 81 (2 runs); start to first answer 6.7 to 10.5 s (4 starts).
 """
 
 import argparse
