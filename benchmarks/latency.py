@@ -8,8 +8,8 @@ with the pictures that were sent while the pen moved still under way. "First ans
 `python app.py` to the first reading over HTTP; run twice, since the first run warms the disk.
 
 Measured on 2 cores of an Intel Xeon that other jobs shared (load 3 to 5), at raised priority; medians of single runs:
-classify one image 2.6 to 2.9 ms (3 runs); read a sketch 6.9 to 10.4 ms (3 runs); pen up → answer on screen 43 and 50 ms,
-p95 62 and 81 (2 runs); start to first answer 6.7 to 10.5 s (4 starts).
+classify one image 2.6 to 2.9 ms (3 runs); read a sketch 6.9 to 10.4 ms (3 runs); pen up → answer on screen 43 and
+50 ms, p95 62 and 81 (2 runs); start to first answer 6.7 to 10.5 s (4 starts).
 """
 
 import argparse
