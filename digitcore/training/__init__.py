@@ -1,7 +1,8 @@
 """The learning side: settings, augmentation, the loop. Serving never imports it."""
 
 from digitcore.training.config import PRESETS, AugmentationConfig, TrainConfig, load_preset
-from digitcore.training.loop import EpochResult, FitResult, TrainingSets, fit, load_training_sets
+from digitcore.training.loop import fit, load_training_sets
+from digitcore.training.results import EpochResult, FitResult, TrainingSets
 
 __all__ = [
     "PRESETS",

@@ -4,7 +4,6 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from copy import deepcopy
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from digitcore.model import ARCHITECTURES
 from digitcore.training.augmentation import BatchAugmenter
 from digitcore.training.calibration import fit_temperature
 from digitcore.training.config import TrainConfig
+from digitcore.training.results import EpochResult, FitResult, TrainingSets
 from digitcore.training.state import (
     RunState,
     check_same_run,
@@ -37,58 +37,6 @@ EVALUATION_BATCH_SIZE = 1000
 # Weights averaged from the first step would remember the random start; so the average starts short:
 # after t steps it reaches back over (t + 10) / 9 of them (as in TensorFlow's ExponentialMovingAverage).
 EMA_WARMUP = 10.0
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class TrainingSets:
-    """What to learn from and what to choose by; `validation` is None where nothing is held out."""
-
-    train: LabeledImages
-    validation: LabeledImages | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class EpochResult:
-    """What one epoch came to.
-
-    Attributes:
-        epoch: from 1.
-        loss: mean over the epoch's steps, while learning.
-        accuracy: of the same, on the images as augmented.
-        validation_loss: after the epoch, on the images held out; None without.
-        validation_accuracy: of the same.
-        learning_rate: of the last step.
-        seconds: it took, without validation.
-        images_per_second: trained.
-    """
-
-    epoch: int
-    loss: float
-    accuracy: float
-    validation_loss: float | None
-    validation_accuracy: float | None
-    learning_rate: float
-    seconds: float
-    images_per_second: float
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain JSON types."""
-        return asdict(self)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class FitResult:
-    """A finished run.
-
-    Attributes:
-        model: the last epoch's weights (averaged, if the config says so), on the CPU, in evaluation mode.
-        config: for `save_checkpoint`, with the temperature fitted on the validation images, or 1.
-        history: one result an epoch.
-    """
-
-    model: nn.Module
-    config: CheckpointConfig
-    history: tuple[EpochResult, ...]
 
 
 OnEpoch = Callable[[EpochResult], None]

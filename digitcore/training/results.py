@@ -1,0 +1,61 @@
+"""What goes into a training run and what comes out of it."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from torch import nn
+
+from digitcore.checkpoint import CheckpointConfig
+from digitcore.data import LabeledImages
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TrainingSets:
+    """What to learn from and what to choose by; `validation` is None where nothing is held out."""
+
+    train: LabeledImages
+    validation: LabeledImages | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EpochResult:
+    """What one epoch came to.
+
+    Attributes:
+        epoch: from 1.
+        loss: mean over the epoch's steps, while learning.
+        accuracy: of the same, on the images as augmented.
+        validation_loss: after the epoch, on the images held out; None without.
+        validation_accuracy: of the same.
+        learning_rate: of the last step.
+        seconds: it took, without validation.
+        images_per_second: trained.
+    """
+
+    epoch: int
+    loss: float
+    accuracy: float
+    validation_loss: float | None
+    validation_accuracy: float | None
+    learning_rate: float
+    seconds: float
+    images_per_second: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON types."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FitResult:
+    """A finished run.
+
+    Attributes:
+        model: the last epoch's weights (averaged, if the config says so), on the CPU, in evaluation mode.
+        config: for `save_checkpoint`, with the temperature fitted on the validation images, or 1.
+        history: one result an epoch.
+    """
+
+    model: nn.Module
+    config: CheckpointConfig
+    history: tuple[EpochResult, ...]
