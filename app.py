@@ -5,6 +5,10 @@ import logging
 import os
 import sys
 
+# Idle threads of PyTorch's pool sleep instead of spinning, so that an evaluation does not slow the sketches. It is read
+# when torch is imported, hence before the imports below.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 import numpy as np
 
 from digitcore.errors import DigitcoreError

@@ -153,8 +153,8 @@ def _draw_label(
 
 
 def _to_percent(confidence: float) -> int:
-    """Whole percent, rounded down: 100 is for certainty, which there is not."""
-    return min(99, int(100 * confidence))
+    """Whole percent, at most 99: 100 is for certainty, which there is not."""
+    return min(99, round(100 * confidence))
 
 
 def _place_label(box: Box, label_wh: tuple[int, int], size_wh: tuple[int, int], taken: Sequence[Box]) -> Box:

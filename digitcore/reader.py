@@ -63,6 +63,11 @@ class DigitReader:
             )
         return cls(DigitClassifier(load_pretrained(checkpoint, revision), device))
 
+    @property
+    def detector_label(self) -> str:
+        """How candidates are found: name@hash of a detector's checkpoint, or the name of the method."""
+        return FINDER_NAME
+
     def read_sketch(self, picture: Picture, keep_stages: bool = False) -> Reading:
         """Read digits drawn on an even ground, dark on light or light on dark.
 
@@ -88,7 +93,7 @@ class DigitReader:
             rejected=rejected,
             size=(rgb.shape[1], rgb.shape[0]),
             model=self.classifier.label,
-            detector=FINDER_NAME,
+            detector=self.detector_label,
             timings=_timings(started, decoded, located),
             stages=Stages(rgb, ink, None, ink, images) if keep_stages else None,
         )
@@ -117,7 +122,7 @@ class DigitReader:
             rejected=finding.rejected + rejected,
             size=(rgb.shape[1], rgb.shape[0]),
             model=self.classifier.label,
-            detector=FINDER_NAME,
+            detector=self.detector_label,
             timings=_timings(started, decoded, located),
             stages=Stages(rgb, finding.contrast, None, finding.ink, images) if keep_stages else None,
         )

@@ -42,7 +42,9 @@ def find_sketch_ink(rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     """
     border = np.concatenate([rgb[0], rgb[-1], rgb[:, 0], rgb[:, -1]])
     ground = np.median(border, axis=0).astype(np.uint8)
-    difference = cv2.absdiff(rgb, np.broadcast_to(ground, rgb.shape)).max(axis=2)
+    # Per channel, as absdiff of whole pictures: numpy's max over an axis of three takes ten times as long.
+    red, green, blue = (cv2.absdiff(channel, int(level)) for channel, level in zip(cv2.split(rgb), ground, strict=True))
+    difference = cv2.max(cv2.max(red, green), blue)
     peak = int(difference.max())
     if peak < MIN_SKETCH_CONTRAST:
         return np.zeros(difference.shape, np.uint8)

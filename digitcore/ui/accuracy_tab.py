@@ -22,7 +22,6 @@ from digitcore.ui.evaluate_api import (
     find_classifier,
     find_dataset,
     iterate_download,
-    register_evaluate_api,
 )
 from digitcore.ui.report_html import (
     REPORT_CSS,
@@ -35,8 +34,6 @@ from digitcore.ui.report_html import (
     render_per_digit,
     render_waiting,
 )
-
-__all__ = ["build_accuracy_tab", "register_evaluate_api"]
 
 logger = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ from gradio.utils import get_upload_folder
 from digitcore.device import describe_device
 from digitcore.drawing import draw_reading
 from digitcore.imaging import load_image
-from digitcore.reader import FINDER_NAME, DigitReader
+from digitcore.reader import DigitReader
 from digitcore.ui.guards import errors_as_sentences, find_upload, find_uploads, take_uploads_only
 from digitcore.ui.photo_tab import PHOTO_QUEUE
 
@@ -131,7 +131,7 @@ def register_api(reader: DigitReader, revision: str | None = None) -> None:
         classifier = reader.classifier
         return {
             "model": classifier.label,
-            "detector": FINDER_NAME,
+            "detector": reader.detector_label,
             "device": describe_device(classifier.device),
             "revision": revision,
             "metrics": dict(classifier.checkpoint.metrics),

@@ -6,9 +6,10 @@ from typing import Any
 import gradio as gr
 
 from digitcore.device import describe_device
-from digitcore.reader import FINDER_NAME, DigitReader
-from digitcore.ui.accuracy_tab import build_accuracy_tab, register_evaluate_api
+from digitcore.reader import DigitReader
+from digitcore.ui.accuracy_tab import build_accuracy_tab
 from digitcore.ui.api import register_api
+from digitcore.ui.evaluate_api import register_evaluate_api
 from digitcore.ui.guards import MAX_FILE_SIZE
 from digitcore.ui.photo_tab import build_photo_tab
 from digitcore.ui.sketch_tab import build_sketch_tab
@@ -70,7 +71,7 @@ def render_footer(reader: DigitReader) -> str:
     classifier = reader.classifier
     facts = (
         ("Model", classifier.label),
-        ("Detector", FINDER_NAME),
+        ("Detector", reader.detector_label),
         ("Device", describe_device(classifier.device)),
     )
     items = "".join(f"<span>{name} <b>{escape(value)}</b></span>" for name, value in facts)
