@@ -50,7 +50,8 @@ def planted(monkeypatch):
 def run(reader, parts, dataset="uci", checkpoint="seed"):
     """What the visitor sees in the end: the last value of each part."""
     seen, order = {}, []
-    for update in accuracy_tab._measure(reader, parts, dataset, checkpoint):
+    runs = accuracy_tab._Runs()
+    for update in accuracy_tab._measure(reader, parts, runs, runs.announce(), dataset, checkpoint):
         seen |= update
         order.append(update)
     return seen, order
@@ -78,7 +79,6 @@ def test_measure_shows_the_report_and_gives_the_buttons_back(seed_reader, parts,
     headline = seen[parts.headline].replace("\u00a0", " ")
     assert "<strong>90.00 %</strong>" in headline and "planted@0000000 on UCI digits" in headline
     assert "0 read as 9" in seen[parts.mistakes]
-    assert seen[parts.latest].done
     assert "<table" in seen[parts.confusion] and "<table" in seen[parts.per_digit]
     assert seen[parts.run]["interactive"] and not seen[parts.stop]["interactive"]
 
@@ -117,27 +117,61 @@ def test_measure_falls_back_to_uci_where_mnist_cannot_be_had(seed_reader, parts,
         assert words in seen[parts.note].replace("\u00a0", " ")
 
 
-def test_show_stopped_keeps_what_was_measured(seed_reader, parts, planted, monkeypatch):
+def test_stop_keeps_what_was_measured(seed_reader, parts, planted, monkeypatch):
     monkeypatch.setattr(
-        accuracy_tab, "evaluate", lambda *names: evaluate(*names, batch_size=4, min_report_interval_s=0)
+        accuracy_tab, "evaluate", lambda *names: evaluate(*names, batch_size=2, min_report_interval_s=0)
     )
-    measuring = accuracy_tab._measure(seed_reader, parts, "uci", "seed")
-    reports = [update[parts.latest] for _, update in zip(range(3), measuring, strict=False) if parts.latest in update]
-    measuring.close()
-    shown = accuracy_tab._show_stopped(parts, reports[-1])
-    assert "Stopped at 8 of 10 images" in shown[parts.headline]
-    assert shown[parts.run]["interactive"] and not shown[parts.stop]["interactive"]
+    runs = accuracy_tab._Runs()
+    run_id = runs.announce()
+    seen = {}
+    for n_updates, update in enumerate(accuracy_tab._measure(seed_reader, parts, runs, run_id, "uci", "seed")):
+        seen |= update
+        if n_updates == 2:
+            assert "4 of 10 images" in seen[parts.headline]
+            assert accuracy_tab._stop(parts, runs, run_id) == gr.skip(), "the run itself says that it stopped"
+    assert "Stopped at 6 of 10 images" in seen[parts.headline]
+    assert seen[parts.run]["interactive"] and not seen[parts.stop]["interactive"]
 
 
-def test_show_stopped_before_and_after(seed_reader, parts, planted):
-    assert "Stopped before" in accuracy_tab._show_stopped(parts, None)[parts.headline]
-    seen, _ = run(seed_reader, parts)
-    assert parts.headline not in accuracy_tab._show_stopped(parts, seen[parts.latest])
+def test_stop_while_waiting_ends_the_run_at_once(seed_reader, parts, planted):
+    runs = accuracy_tab._Runs()
+    run_id = runs.announce()
+    shown = accuracy_tab._stop(parts, runs, run_id)
+    assert "Stopped before" in shown[parts.headline] and shown[parts.run]["interactive"]
+    assert list(accuracy_tab._measure(seed_reader, parts, runs, run_id, "uci", "seed")) == [gr.skip()]
+
+
+def test_stop_before_and_after_a_run_changes_nothing(seed_reader, parts, planted):
+    runs = accuracy_tab._Runs()
+    assert accuracy_tab._stop(parts, runs, None) == gr.skip()
+    run_id = runs.announce()
+    for _ in accuracy_tab._measure(seed_reader, parts, runs, run_id, "uci", "seed"):
+        pass
+    assert accuracy_tab._stop(parts, runs, run_id) == gr.skip()
+
+
+def test_stop_during_a_download(seed_reader, parts, planted, monkeypatch):
+    runs = accuracy_tab._Runs()
+    run_id = runs.announce()
+
+    def download():
+        yield "train-images", 0.1
+        runs.stop(run_id)
+        yield "train-images", 0.2
+        pytest.fail("the download went on")
+
+    monkeypatch.setattr(accuracy_tab, "find_mnist", lambda: None)
+    monkeypatch.setattr(accuracy_tab, "iterate_download", download)
+    seen = {}
+    for update in accuracy_tab._measure(seed_reader, parts, runs, run_id, "mnist", "seed"):
+        seen |= update
+    assert "Stopped before" in seen[parts.headline] and seen[parts.run]["interactive"]
 
 
 def test_announce_clears_the_last_report(parts):
-    shown = accuracy_tab._announce(parts)
-    assert shown[parts.latest] is None and shown[parts.mistakes] == ""
+    runs = accuracy_tab._Runs()
+    shown = accuracy_tab._announce(parts, runs)
+    assert runs.begin(shown[parts.run_id]) and shown[parts.mistakes] == ""
     assert not shown[parts.run]["interactive"] and shown[parts.stop]["interactive"]
 
 

@@ -83,7 +83,7 @@ def test_report_streams_and_stop_keeps_what_was_measured(page, slow):
     assert time.perf_counter() - started_at < 5
     stopped = page.locator("#accuracy-headline").inner_text()
     page.wait_for_timeout(1000)
-    assert page.locator("#accuracy-headline").inner_text() == stopped
+    assert page.locator("#accuracy-headline").inner_text() == stopped and "Error" not in stopped
     assert page.locator("#accuracy-mistakes figure").count() > 0
     assert page.locator(".toast-body").count() == 0
     page.get_by_role("button", name="Run", exact=True).click()

@@ -2,7 +2,9 @@
 
 import importlib
 import logging
-from collections.abc import Generator, Iterator, Mapping
+import secrets
+import threading
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -71,7 +73,52 @@ class _Parts:
     confusion: gr.HTML
     per_digit: gr.HTML
     mistakes: gr.HTML
-    latest: gr.State
+    run_id: gr.State
+
+
+class _Runs:
+    """Which runs wait for their turn and which are under way; one that was told to stop is in neither set.
+
+    Gradio's own `cancels` tears a generator down in the middle of a step, which at times leaves "Error" on the page.
+    """
+
+    def __init__(self) -> None:
+        """Nothing runs yet."""
+        self._waiting: set[str] = set()
+        self._running: set[str] = set()
+        self._lock = threading.Lock()
+
+    def announce(self) -> str:
+        """A name for a run that now waits for its turn."""
+        run_id = secrets.token_hex(8)
+        with self._lock:
+            self._waiting.add(run_id)
+        return run_id
+
+    def begin(self, run_id: str) -> bool:
+        """Note that a run's turn has come; False if it was stopped before."""
+        with self._lock:
+            if run_id not in self._waiting:
+                return False
+            self._waiting.remove(run_id)
+            self._running.add(run_id)
+            return True
+
+    def is_stopped(self, run_id: str) -> bool:
+        """Whether a run that has begun should end."""
+        return run_id not in self._running
+
+    def stop(self, run_id: str) -> bool:
+        """End a run; True if it waited still, so that it will never say so itself."""
+        with self._lock:
+            was_waiting = run_id in self._waiting
+            self._waiting.discard(run_id)
+            self._running.discard(run_id)
+            return was_waiting
+
+
+class _StoppedError(Exception):
+    """The run was told to stop before there was a report."""
 
 
 def build_accuracy_tab(reader: DigitReader, tab: gr.Tab | None = None) -> None:
@@ -83,18 +130,23 @@ def build_accuracy_tab(reader: DigitReader, tab: gr.Tab | None = None) -> None:
     """
     parts = _lay_out(reader)
     choice = [parts.dataset, parts.checkpoint]
-    report = [parts.headline, parts.confusion, parts.per_digit, parts.mistakes, parts.latest, parts.run, parts.stop]
+    report = [parts.headline, parts.confusion, parts.per_digit, parts.mistakes, parts.run, parts.stop]
+    runs = _Runs()
     quiet = {"api_visibility": "private", "show_progress": "hidden"}
     if tab is not None:
         tab.select(_prepare, queue=False, **quiet)
     # Without triggers: when the page is opened and when the choice changes.
     gr.on(None, partial(_render_choice, reader), choice, parts.note, queue=False, **quiet)
-    announced = parts.run.click(partial(_announce, parts), None, report, queue=False, **quiet)
-    measuring = announced.then(
-        partial(_measure, reader, parts), choice, [parts.note, *report], **quiet, **EVALUATE_QUEUE
+    announced = parts.run.click(partial(_announce, parts, runs), None, [parts.run_id, *report], queue=False, **quiet)
+    announced.then(
+        partial(_measure, reader, parts, runs),
+        [parts.run_id, *choice],
+        [parts.note, *report],
+        **quiet,
+        **EVALUATE_QUEUE,
     )
-    parts.stop.click(None, cancels=[measuring], api_visibility="private").then(
-        partial(_show_stopped, parts), parts.latest, [parts.headline, parts.run, parts.stop], queue=False, **quiet
+    parts.stop.click(
+        partial(_stop, parts, runs), parts.run_id, [parts.headline, parts.run, parts.stop], queue=False, **quiet
     )
 
 
@@ -121,42 +173,62 @@ def _lay_out(reader: DigitReader) -> _Parts:
         with gr.Column(min_width=320, scale=2):
             per_digit = _report_part("accuracy-digits")
     mistakes = _report_part("accuracy-mistakes")
-    return _Parts(dataset, checkpoint, run, stop, note, headline, confusion, per_digit, mistakes, latest=gr.State())
+    return _Parts(dataset, checkpoint, run, stop, note, headline, confusion, per_digit, mistakes, run_id=gr.State())
 
 
-def _announce(parts: _Parts) -> Updates:
+def _announce(parts: _Parts, runs: _Runs) -> Updates:
     """Answer the click at once, whoever else is being served."""
     empty = {part: "" for part in (parts.confusion, parts.per_digit, parts.mistakes)}
-    return empty | {parts.headline: render_waiting(QUEUED), parts.latest: None} | _set_buttons(parts, is_running=True)
+    return (
+        empty
+        | {parts.headline: render_waiting(QUEUED), parts.run_id: runs.announce()}
+        | _set_buttons(parts, is_running=True)
+    )
 
 
-def _measure(reader: DigitReader, parts: _Parts, dataset_name: str, checkpoint_name: str) -> Iterator[Updates]:
+def _measure(
+    reader: DigitReader, parts: _Parts, runs: _Runs, run_id: str, dataset_name: str, checkpoint_name: str
+) -> Iterator[Updates]:
     """Stream the report; whatever goes wrong, it ends in a sentence and the buttons come back."""
+    if not runs.begin(run_id):
+        # Stopped while it waited for its turn; the page says so already.
+        yield gr.skip()
+        return
     yield {parts.headline: render_waiting(LOADING)}
     try:
         if dataset_name == "mnist" and find_mnist() is None:
-            dataset_name = yield from _fetch_mnist(reader, parts, checkpoint_name)
+            dataset_name = yield from _fetch_mnist(reader, parts, checkpoint_name, partial(runs.is_stopped, run_id))
         labeled = find_dataset(dataset_name)
         for report in evaluate(_find_choice(reader, checkpoint_name), labeled):
+            is_stopped = runs.is_stopped(run_id) and not report.done
             yield {
-                parts.headline: render_headline(report, DATASET_TITLES[dataset_name], _state_of(report)),
+                parts.headline: render_headline(report, DATASET_TITLES[dataset_name], _state_of(report, is_stopped)),
                 parts.confusion: render_confusion(report),
                 parts.per_digit: render_per_digit(report),
                 parts.mistakes: render_mistakes(report, labeled.images),
-                parts.latest: report,
             }
+            if is_stopped:
+                break
+    except _StoppedError:
+        yield {parts.headline: render_waiting(NOTHING_READ)}
     except DigitcoreError as err:
         yield {parts.headline: render_note(str(err), is_problem=True)}
     except Exception:
         logger.exception("unexpected failure")
         yield {parts.headline: render_note(UNEXPECTED, is_problem=True)}
+    finally:
+        runs.stop(run_id)
     yield _set_buttons(parts, is_running=False)
 
 
-def _fetch_mnist(reader: DigitReader, parts: _Parts, checkpoint_name: str) -> Generator[Updates, None, str]:
+def _fetch_mnist(
+    reader: DigitReader, parts: _Parts, checkpoint_name: str, is_stopped: Callable[[], bool]
+) -> Generator[Updates, None, str]:
     """Download MNIST, showing how far it is; returns the data set to measure: the UCI digits if MNIST cannot be had."""
     try:
         for what, share in iterate_download():
+            if is_stopped():
+                raise _StoppedError
             yield {parts.headline: render_download(what, share)}
     except DatasetError as err:
         sentence = f"{INSTEAD} {HOW_TO_SUPPLY} {_describe_stored(reader, checkpoint_name)}"
@@ -166,17 +238,16 @@ def _fetch_mnist(reader: DigitReader, parts: _Parts, checkpoint_name: str) -> Ge
     return "mnist"
 
 
-def _show_stopped(parts: _Parts, report: Report | None) -> Updates:
-    """Keep what was measured and say how far it came."""
-    buttons = _set_buttons(parts, is_running=False)
-    if report is None:
-        return buttons | {parts.headline: render_waiting(NOTHING_READ)}
-    if report.done:
-        return buttons
-    return buttons | {parts.headline: render_headline(report, DATASET_TITLES[report.dataset], RunState.STOPPED)}
+def _stop(parts: _Parts, runs: _Runs, run_id: str | None) -> Updates:
+    """Have a run end after its batch, keeping what it measured; one that still waits for its turn ends at once."""
+    if run_id is None or not runs.stop(run_id):
+        return gr.skip()
+    return _set_buttons(parts, is_running=False) | {parts.headline: render_waiting(NOTHING_READ)}
 
 
-def _state_of(report: Report) -> RunState:
+def _state_of(report: Report, is_stopped: bool) -> RunState:
+    if is_stopped:
+        return RunState.STOPPED
     return RunState.DONE if report.done else RunState.RUNNING
 
 
