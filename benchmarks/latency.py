@@ -7,9 +7,10 @@ without a head. "Pen up" is the browser's pointerup event; "on screen" is the fr
 with the pictures that were sent while the pen moved still under way. "First answer" runs from the start of
 `python app.py` to the first reading over HTTP; run twice, since the first run warms the disk.
 
-Measured on 2 cores of an Intel Xeon that other jobs shared (load 3 to 5), at raised priority; medians of single runs:
-classify one image 2.6 to 2.9 ms (3 runs); read a sketch 6.9 to 10.4 ms (3 runs); pen up → answer on screen 43 and
-50 ms, p95 62 and 81 (2 runs); start to first answer 6.7 to 10.5 s (4 starts).
+Measured on 2 cores of an Intel Xeon (Sapphire Rapids), quiet, one run, medians: classify one image 1.4 ms; read a
+sketch of one digit 3.3 ms, of three 4.6 ms; pen up → answer on screen 29 ms, p95 45; start to first answer 5.4 and
+6.0 s. With other jobs on the machine (load 3 to 5) a sketch took 7 to 10 ms, pen up to answer 43 to 50 ms, the start
+6.7 to 10.5 s.
 """
 
 import argparse

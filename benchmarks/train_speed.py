@@ -8,8 +8,9 @@ image through PIL, ToTensor and Normalize in a DataLoader, in float32; `fit` kee
 tensor. Prints each epoch, medians, the ratio and both test accuracies, and last a JSON line. --augmentations measures
 the batched affine map against kornia's and torchvision's instead.
 
-Measured on 2 cores of an AMX Xeon with other work on them, medians over 5 epochs: article 2,120, fit 6,365 images a
-second, 3.0 times as many, test accuracy 98.26 and 98.14 %; another run gave 2.4 times, and 3.3 with --workers 1.
+Measured on 2 cores of an AMX Xeon, quiet, medians over 3 epochs: article 2,996, fit 9,514 images a second, 3.2 times
+as many, test accuracy 97.62 and 97.85 %. With other work on the machine, 5 epochs: 3.0 and 2.4 times, test accuracy
+98.26 and 98.14 %; 3.3 times with --workers 1.
 """
 
 import argparse
