@@ -189,7 +189,7 @@ def _render_rejected(rejected: Sequence[Rejected]) -> str:
 
 
 def _describe_box(box: Box) -> str:
-    return f"{box.w}×{box.h} at ({box.x}, {box.y})"
+    return f"{box.w}×{box.h} at\u00a0({box.x},\u00a0{box.y})"
 
 
 def _describe_alternatives(digit: Digit) -> str:
