@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from digitcore.results import Box, Candidate, Reason, Rejected
+from digitcore.results import Box, Candidate, Finding, Reason, Rejected
 
 FloatImage = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.uint8]
@@ -89,23 +89,6 @@ PEN_RATIO = 0.1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class PhotoFinding:
-    """What was found in a photo.
-
-    Attributes:
-        candidates: ink that may be digits, in no order; boxes in pixels of the picture.
-        rejected: ink that cannot be a digit, and why.
-        contrast: (h, w) uint8, ink light on dark, the light flattened, at the size that was worked on.
-        ink: (h, w) uint8, 0 for paper and 255 for ink, the candidates' strokes alone, at that size.
-    """
-
-    candidates: tuple[Candidate, ...]
-    rejected: tuple[Rejected, ...]
-    contrast: npt.NDArray[np.uint8]
-    ink: npt.NDArray[np.uint8]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
 class _Mark:
     """Connected ink, in pixels of the working size: its box, own pixels, their contrast and its 80th percentile."""
 
@@ -121,7 +104,7 @@ class _Mark:
         return 4.0 * float(distance[distance > 0].mean()) - 1.0
 
 
-def find_photo_candidates(rgb: npt.NDArray[np.uint8]) -> PhotoFinding:
+def find_photo_candidates(rgb: npt.NDArray[np.uint8]) -> Finding:
     """Find ink that may be handwritten digits.
 
     Args:
@@ -138,7 +121,7 @@ def find_photo_candidates(rgb: npt.NDArray[np.uint8]) -> PhotoFinding:
     return _to_picture(found, scale, rgb.shape[1::-1])
 
 
-def _search(contrast: FloatImage, light: FloatImage) -> PhotoFinding:
+def _search(contrast: FloatImage, light: FloatImage) -> Finding:
     """Everything after the light is flattened, at the working size; `light` is 0 to 255, low where the ink is."""
     seeds, mask = _find_ink(contrast)
     rules, rule_boxes = _find_rules(mask)
@@ -155,7 +138,7 @@ def _search(contrast: FloatImage, light: FloatImage) -> PhotoFinding:
         else:
             rejected.append(Rejected(mark.box, reason))
     shown = np.clip(contrast * 255.0, 0.0, 255.0).astype(np.uint8)
-    return PhotoFinding(tuple(candidates), tuple(rejected), shown, ink)
+    return Finding(tuple(candidates), tuple(rejected), shown, ink)
 
 
 def _flatten_light(grey: npt.NDArray[np.uint8]) -> list[tuple[FloatImage, FloatImage]]:
@@ -331,7 +314,7 @@ def _min_digit_px(shape: tuple[int, ...]) -> float:
     return max(MIN_DIGIT_PX, MIN_DIGIT_RATIO * max(shape))
 
 
-def _to_picture(found: PhotoFinding, scale: float, size_wh: tuple[int, int]) -> PhotoFinding:
+def _to_picture(found: Finding, scale: float, size_wh: tuple[int, int]) -> Finding:
     """The boxes in pixels of the picture."""
 
     def enlarge(box: Box) -> Box:
@@ -344,7 +327,7 @@ def _to_picture(found: PhotoFinding, scale: float, size_wh: tuple[int, int]) -> 
 
     candidates = tuple(Candidate(enlarge(candidate.box), candidate.ink) for candidate in found.candidates)
     rejected = tuple(Rejected(enlarge(r.box), r.reason) for r in found.rejected)
-    return PhotoFinding(candidates, rejected, found.contrast, found.ink)
+    return Finding(candidates, rejected, found.contrast, found.ink)
 
 
 def _window(image: np.ndarray, box: Box) -> np.ndarray:

@@ -1,7 +1,7 @@
 """DigitReader: a sketch or a photo → Reading. Stateless between calls, shared by all visitors."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +13,8 @@ from digitcore.finding import find_photo_candidates
 from digitcore.hub import load_pretrained
 from digitcore.imaging import Picture, load_image
 from digitcore.preprocessing import normalize_digits
-from digitcore.results import Candidate, Digit, Reading, Reason, Rejected, Stages, Timings
-from digitcore.segmentation import find_sketch_candidates, find_sketch_ink, group_lines
+from digitcore.results import Candidate, Digit, Finding, Reading, Reason, Rejected, Stages, Timings
+from digitcore.segmentation import find_in_sketch, group_lines
 from digitcore.splitting import choose_segments, propose_segments
 
 # How candidates are found until a network does it: named in each reading.
@@ -81,22 +81,7 @@ class DigitReader:
         Raises:
             ImageError: if the picture cannot be read.
         """
-        started = time.perf_counter()
-        rgb = load_image(picture)
-        decoded = time.perf_counter()
-        ink = find_sketch_ink(rgb)
-        candidates = find_sketch_candidates(ink)
-        located = time.perf_counter()
-        digits, rejected, images = self._read(candidates, MIN_SKETCH_CONFIDENCE)
-        return Reading(
-            digits=digits,
-            rejected=rejected,
-            size=(rgb.shape[1], rgb.shape[0]),
-            model=self.classifier.label,
-            detector=self.detector_label,
-            timings=_timings(started, decoded, located),
-            stages=Stages(rgb, ink, None, ink, images) if keep_stages else None,
-        )
+        return self._read_picture(picture, find_in_sketch, MIN_SKETCH_CONFIDENCE, keep_stages)
 
     def read_photo(self, picture: Picture, keep_stages: bool = False) -> Reading:
         """Read digits in a photo or scan.
@@ -111,23 +96,34 @@ class DigitReader:
         Raises:
             ImageError: if the picture cannot be read.
         """
+        return self._read_picture(picture, find_photo_candidates, MIN_PHOTO_CONFIDENCE, keep_stages)
+
+    def _read_picture(
+        self,
+        picture: Picture,
+        find: Callable[[npt.NDArray[np.uint8]], Finding],
+        min_confidence: float,
+        keep_stages: bool,
+    ) -> Reading:
+        """Decode, locate, classify: the same for every door."""
         started = time.perf_counter()
         rgb = load_image(picture)
         decoded = time.perf_counter()
-        finding = find_photo_candidates(rgb)
+        finding = find(rgb)
         located = time.perf_counter()
-        digits, rejected, images = self._read(finding.candidates, MIN_PHOTO_CONFIDENCE)
+        digits, rejected, images = self._classify(finding.candidates, min_confidence)
+        finished = time.perf_counter()
         return Reading(
             digits=digits,
             rejected=finding.rejected + rejected,
             size=(rgb.shape[1], rgb.shape[0]),
             model=self.classifier.label,
             detector=self.detector_label,
-            timings=_timings(started, decoded, located),
+            timings=Timings(1e3 * (decoded - started), 1e3 * (located - decoded), 1e3 * (finished - located)),
             stages=Stages(rgb, finding.contrast, None, finding.ink, images) if keep_stages else None,
         )
 
-    def _read(
+    def _classify(
         self, candidates: Sequence[Candidate], min_confidence: float
     ) -> tuple[tuple[Digit, ...], tuple[Rejected, ...], npt.NDArray[np.uint8]]:
         """Candidates in, reading out: classify in one batch, refuse the unclear, put the rest in reading order."""
@@ -152,9 +148,3 @@ class DigitReader:
                 digits.append(Digit(value, min(probs[value], 1.0), segments[i].candidate.box, line, probs))
                 order.append(i)
         return tuple(digits), rejected, images[order]
-
-
-def _timings(started: float, decoded: float, located: float) -> Timings:
-    """Milliseconds of the three steps, the last of which ends now."""
-    finished = time.perf_counter()
-    return Timings(1e3 * (decoded - started), 1e3 * (located - decoded), 1e3 * (finished - located))

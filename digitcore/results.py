@@ -115,14 +115,31 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Finding:
+    """What a finder found in a picture: the seam between any way of finding digits and the reading of them.
+
+    Attributes:
+        candidates: ink that may be digits, in no order; boxes in pixels of the picture.
+        rejected: ink that cannot be a digit, and why.
+        contrast: (h, w) uint8, ink light on dark, the light flattened, at the size that was worked on.
+        ink: (h, w) uint8, 0 for paper and 255 for ink, the candidates' strokes alone, at that size.
+    """
+
+    candidates: tuple[Candidate, ...]
+    rejected: tuple[Rejected, ...]
+    contrast: npt.NDArray[np.uint8]
+    ink: npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Stages:
     """The pictures between input and answer, for showing how it was read.
 
     Attributes:
-        upright: (H, W, 3) uint8 RGB, the picture as it was worked on.
-        contrast: (H, W) uint8, ink light on dark, the light flattened.
+        upright: (H, W, 3) uint8 RGB, the picture after EXIF rotation.
+        contrast: (h, w) uint8, ink light on dark, the light flattened, at the size that was worked on.
         heatmap: (h, w) uint8, where digits are likely, or None without a detector.
-        ink: (H, W) uint8, 0 for paper and 255 for ink, or None.
+        ink: (h, w) uint8, 0 for paper and 255 for ink, at that size, or None.
         images: (n_digits, 28, 28) uint8, what the classifier saw, in reading order.
     """
 

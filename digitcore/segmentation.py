@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from digitcore.results import Box, Candidate
+from digitcore.results import Box, Candidate, Finding
 
 # A pen must differ from the pad by this many grey levels; compression noise on a blank pad stays below.
 MIN_SKETCH_CONTRAST = 32
@@ -28,6 +28,19 @@ MAX_PIECE_HEIGHT_RATIO = 0.55
 MIN_NESTED_OVERLAP = 0.5
 # Neighbours on one text line share at least this part of the lower one's height.
 MIN_LINE_OVERLAP = 0.4
+
+
+def find_in_sketch(rgb: npt.NDArray[np.uint8]) -> Finding:
+    """Find the digits of a sketch: its ink, then the candidates in it.
+
+    Args:
+        rgb: (H, W, 3) uint8, a drawing on an even ground, dark on light or light on dark.
+
+    Returns:
+        The candidates, nothing rejected; its contrast and ink are the pen's, at the picture's own size.
+    """
+    ink = find_sketch_ink(rgb)
+    return Finding(tuple(find_sketch_candidates(ink)), (), ink, ink)
 
 
 def find_sketch_ink(rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from pillow_heif import register_heif_opener
 
+from digitcore.data import find_mnist
 from tests.drawn import draw_page, encode
 
 register_heif_opener()
@@ -31,7 +32,16 @@ CHROMIUM_ARGUMENTS = (
     "--use-fake-device-for-media-stream",
     "--use-fake-ui-for-media-stream",
 )
+MNIST_MISSING = "MNIST is not there: set DIGITCORE_DATA to the folder that holds MNIST/raw"
 PAGE_LINES = ["1730", "2047"]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip what needs MNIST where it is not, and say what is missing."""
+    if find_mnist() is None:
+        for item in items:
+            if item.get_closest_marker("mnist"):
+                item.add_marker(pytest.mark.skip(reason=MNIST_MISSING))
 
 
 @dataclass

@@ -244,8 +244,6 @@ def test_load_uci():
 
 @pytest.mark.mnist
 def test_real_mnist():
-    if find_mnist() is None:
-        pytest.skip("MNIST is not there: set DIGITCORE_DATA to the folder that holds MNIST/raw")
     train, test = load_mnist("train"), load_mnist("test")
     assert np.bincount(train.labels).tolist() == [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]
     assert np.bincount(test.labels).tolist() == [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]

@@ -2,15 +2,13 @@ import cv2
 import numpy as np
 import pytest
 
-from digitcore.data import find_mnist, load_mnist
+from digitcore.data import load_mnist
 from digitcore.errors import ImageError
 from digitcore.preprocessing import BOX_PX, CENTER_PX, normalize_digit, normalize_digits
 
 
 @pytest.fixture(scope="module")
 def mnist_test():
-    if find_mnist() is None:
-        pytest.skip("needs MNIST: set DIGITCORE_DATA to the folder that holds MNIST/raw")
     return load_mnist("test")
 
 

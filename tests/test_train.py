@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from digitcore.checkpoint import load_checkpoint
-from digitcore.data import MNIST_FILES, find_mnist, load_mnist
+from digitcore.data import MNIST_FILES, load_mnist
 from digitcore.model import count_parameters
 from digitcore.training import TrainConfig, load_preset
 from digitcore.training.card import make_card
@@ -173,8 +173,6 @@ def test_shipped_checkpoints_say_how_they_were_made(name):
 @pytest.mark.mnist
 @pytest.mark.parametrize("name", ["digitnet", "seed"])
 def test_shipped_checkpoints_have_the_accuracy_they_claim(name):
-    if find_mnist() is None:
-        pytest.skip("MNIST is not there: set DIGITCORE_DATA to the folder that holds MNIST/raw")
     loaded, test = load_checkpoint(SHIPPED / name), load_mnist("test")
     assert test.digest() == loaded.metrics["data"]["test"]["sha256"]
     predicted = predict_logits(loaded.model, test, torch.device("cpu"), None).argmax(1).numpy()
