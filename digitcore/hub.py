@@ -50,11 +50,25 @@ def load_pretrained(name: str | Path | None = None, revision: str | None = None)
     folder = resolve_checkpoint(name, revision)
     if name is None or str(name) in SHIPPED_NAMES or Path(name).is_dir():
         return load_checkpoint(folder)
+    return load_named(folder, str(name).partition("@")[0])
+
+
+def load_named(folder: Path, name: str) -> Checkpoint:
+    """Load a folder's checkpoint under another name, in its label and in what may be wrong with it.
+
+    Whoever named a repo need not see where our cache lies.
+
+    Args:
+        folder: as `resolve_checkpoint` or `pull` gives it.
+        name: to stand for the folder.
+
+    Raises:
+        CheckpointError: if it is damaged; the sentence names `name`, not the folder.
+    """
     try:
-        return replace(load_checkpoint(folder), name=str(name).partition("@")[0])
+        return replace(load_checkpoint(folder), name=name)
     except CheckpointError as err:
-        # Whoever named the repo need not see where our cache lies.
-        raise CheckpointError(str(err).replace(str(folder), str(name))) from err
+        raise CheckpointError(str(err).replace(str(folder), name)) from err
 
 
 def resolve_checkpoint(name: str | Path | None = None, revision: str | None = None) -> Path:

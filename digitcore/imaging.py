@@ -105,13 +105,10 @@ def _to_rgb(image: Image.Image) -> Image.Image:
 def _scale_deep_grey(image: Image.Image) -> Image.Image:
     """16-bit and float greys to 8 bit; Pillow's own convert() would clip them to white."""
     grey = np.nan_to_num(np.asarray(image, dtype=np.float64))
-    # Mode "I" holds 16-bit PNGs too; "F" is 0..1 or 0..255 by custom.
     peak = float(grey.max(initial=0.0))
-    full_scale = next(top for top in (1.0, 255.0, 65535.0, max(peak, 65535.0)) if peak <= top)
-    if image.mode != "F" and full_scale < 255.0:
-        full_scale = 255.0
-    if image.mode.startswith("I;16"):
-        full_scale = 65535.0
+    # By custom floats are 0..1 or 0..255, and mode "I" holds 8 or 16 bits; what exceeds its custom sets its own scale.
+    customs = {"F": (1.0, 255.0), "I": (255.0, 65535.0)}.get(image.mode, (65535.0,))
+    full_scale = next((top for top in customs if peak <= top), peak)
     return Image.fromarray((grey.clip(0, full_scale) * (255.0 / full_scale)).round().astype(np.uint8))
 
 

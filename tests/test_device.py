@@ -28,8 +28,18 @@ def test_pick_device_refuses(name):
         pick_device(name)
 
 
-def test_autocast_dtype_is_bf16_or_nothing():
-    assert autocast_dtype(torch.device("cpu")) in (torch.bfloat16, None)
+@pytest.mark.parametrize(("has_amx", "expected"), [(True, torch.bfloat16), (False, None)])
+def test_autocast_dtype_on_a_cpu_wants_amx(monkeypatch, has_amx, expected):
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: has_amx)
+    assert autocast_dtype(torch.device("cpu")) is expected
+
+
+@pytest.mark.parametrize(
+    ("capability", "expected"), [((7, 5), None), ((8, 0), torch.bfloat16), ((9, 0), torch.bfloat16)]
+)
+def test_autocast_dtype_on_a_gpu_wants_ampere(monkeypatch, capability, expected):
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
+    assert autocast_dtype(torch.device("cuda")) is expected
 
 
 def test_describe_device():

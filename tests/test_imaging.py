@@ -83,6 +83,23 @@ def test_load_image_scales_sixteen_bit_grey():
     assert np.abs(rgb[:, :, 0].astype(float) - ramp / 257).max() <= 1
 
 
+@pytest.mark.parametrize(
+    ("mode", "levels", "expected"),
+    [
+        ("F", (0.0, 0.5, 1.0), (0, 128, 255)),
+        ("F", (0.0, 100.0, 255.0), (0, 100, 255)),
+        ("I", (0, 100, 200), (0, 100, 200)),
+        ("I", (0, 25700, 65535), (0, 100, 255)),
+        ("I", (-5, 50_000, 100_000), (0, 128, 255)),
+    ],
+)
+def test_load_image_scales_deep_greys_by_custom(mode, levels, expected):
+    columns = np.repeat(np.array(levels, np.float32 if mode == "F" else np.int32), 5)
+    image = Image.fromarray(np.tile(columns, (10, 1)))
+    assert image.mode == mode
+    assert load_image(image)[0, [0, 5, 10], 0].tolist() == pytest.approx(expected, abs=1)
+
+
 def test_load_image_takes_the_first_frame_of_an_animation():
     frames = [Image.new("RGB", (16, 16), colour) for colour in ("red", "blue")]
     rgb = load_image(_encoded(frames[0], "GIF", save_all=True, append_images=frames[1:]))

@@ -8,19 +8,18 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
-from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, TypedDict
 
 import gradio as gr
 
-from digitcore.checkpoint import WEIGHTS_NAME, load_checkpoint
+from digitcore.checkpoint import WEIGHTS_NAME
 from digitcore.classifier import DigitClassifier
 from digitcore.data import LabeledImages, download_mnist, find_mnist, load_mnist, load_uci
 from digitcore.errors import CheckpointError, DatasetError, DigitcoreError
 from digitcore.evaluation import evaluate
-from digitcore.hub import REPO_PATTERN, SHIPPED_NAMES, pull, resolve_checkpoint
+from digitcore.hub import REPO_PATTERN, SHIPPED_NAMES, load_named, pull, resolve_checkpoint
 from digitcore.reader import DigitReader
 
 logger = logging.getLogger(__name__)
@@ -193,7 +192,7 @@ def _whole(limit: object) -> object:
 @lru_cache(maxsize=MAX_LOADED_CLASSIFIERS)
 def _load_classifier(folder: Path, changed_at: int, name: str, device: str) -> DigitClassifier:
     """Loaded anew when the weights change (`changed_at`)."""
-    return DigitClassifier(replace(load_checkpoint(folder), name=name), device)
+    return DigitClassifier(load_named(folder, name), device)
 
 
 @lru_cache(maxsize=1)
