@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from digitcore.errors import CheckpointError
-from digitcore.hub import SHIPPED_FOLDER, load_pretrained, resolve_checkpoint
+from digitcore.hub import SHIPPED_FOLDER, load_named, load_pretrained, resolve_checkpoint
 from tests.fakehub import serve_hub
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -51,6 +51,15 @@ def test_resolve_checkpoint_shipped_and_folders(tmp_path):
     mine = tmp_path / "mine"
     shutil.copytree(SHIPPED_FOLDER / "seed", mine)
     assert load_pretrained(mine).label == f"mine@{load_pretrained('seed').digest}"
+
+
+def test_load_named_speaks_of_the_name_alone(tmp_path):
+    shutil.copytree(SHIPPED_FOLDER / "seed", tmp_path / "snapshot")
+    assert load_named(tmp_path / "snapshot", "ada/digits").label.startswith("ada/digits@")
+    (tmp_path / "snapshot" / "model.safetensors").write_bytes(b"broken")
+    with pytest.raises(CheckpointError, match="ada/digits/model.safetensors is damaged") as raised:
+        load_named(tmp_path / "snapshot", "ada/digits")
+    assert str(tmp_path) not in str(raised.value)
 
 
 @pytest.mark.parametrize(
