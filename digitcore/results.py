@@ -30,6 +30,9 @@ class Reason(StrEnum):
     """Why ink was seen and not read."""
 
     NOT_A_DIGIT = "not a digit"
+    LETTERS = "handwriting that is no digit"
+    PRINT = "print"
+    SCRIBBLE = "a scribble"
     UNCLEAR = "too unclear to tell which digit"
     RULED_LINE = "a ruled line"
     EDGE = "cut by the edge of the picture"
@@ -101,12 +104,14 @@ class Candidate:
         box: where, in pixels of the upright picture.
         ink: (h, w) uint8, 0 for paper and 255 for ink: this candidate's strokes alone, tightly cropped. Its size may
             differ from the box's where the finder worked at another scale.
-        probs: (10,) float32, the finder's own opinion, or None.
+        probs: (10,) float32, the finder's own opinion which digit it is, or None.
+        score: how sure the finder is that it is one digit, 0 to 1, or None.
     """
 
     box: Box
     ink: npt.NDArray[np.uint8]
     probs: npt.NDArray[np.float32] | None = None
+    score: float | None = None
 
     def __post_init__(self) -> None:
         """Check the crop's shape and type."""
@@ -123,12 +128,16 @@ class Finding:
         rejected: ink that cannot be a digit, and why.
         contrast: (h, w) uint8, ink light on dark, the light flattened, at the size that was worked on.
         ink: (h, w) uint8, 0 for paper and 255 for ink, the candidates' strokes alone, at that size.
+        heatmap: (h, w) uint8, where digits are likely, or None if the finder has no such map.
+        rotation: degrees clockwise by which the picture must be turned to be read: 0, 90, 180 or 270.
     """
 
     candidates: tuple[Candidate, ...]
     rejected: tuple[Rejected, ...]
     contrast: npt.NDArray[np.uint8]
     ink: npt.NDArray[np.uint8]
+    heatmap: npt.NDArray[np.uint8] | None = None
+    rotation: int = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
