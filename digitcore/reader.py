@@ -12,9 +12,10 @@ from digitcore.errors import CheckpointError
 from digitcore.finding import find_photo_candidates
 from digitcore.hub import load_pretrained
 from digitcore.imaging import Picture, load_image
+from digitcore.layout import group_lines
 from digitcore.preprocessing import normalize_digits
 from digitcore.results import Candidate, Digit, Finding, Reading, Reason, Rejected, Stages, Timings
-from digitcore.segmentation import find_in_sketch, group_lines
+from digitcore.segmentation import find_in_sketch
 from digitcore.splitting import choose_segments, propose_segments
 
 # How candidates are found until a network does it: named in each reading.

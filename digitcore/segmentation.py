@@ -1,9 +1,7 @@
-"""Ink → candidates on a sketchpad, and boxes → text lines in reading order for every door.
+"""Ink → candidates on a sketchpad.
 
 Coordinates are pixels of the upright picture.
 """
-
-from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -26,8 +24,6 @@ MAX_GAP_RATIO = 0.3
 MAX_PIECE_HEIGHT_RATIO = 0.55
 # Pieces whose boxes share this much of the smaller box are one digit, whatever their heights.
 MIN_NESTED_OVERLAP = 0.5
-# Neighbours on one text line share at least this part of the lower one's height.
-MIN_LINE_OVERLAP = 0.4
 
 
 def find_in_sketch(rgb: npt.NDArray[np.uint8]) -> Finding:
@@ -85,29 +81,6 @@ def find_sketch_candidates(ink: npt.NDArray[np.uint8]) -> list[Candidate]:
     return [_cut_candidate(ink, labels, group, box) for group, box in _join_pieces(boxes)]
 
 
-def group_lines(boxes: Sequence[Box]) -> list[list[int]]:
-    """Arrange boxes into text lines, in reading order.
-
-    Walks from left to right and hangs each box on the line whose last box it overlaps most in height, so that lines
-    may slope and curve.
-
-    Args:
-        boxes: any number, in any order.
-
-    Returns:
-        Indices into `boxes`: the lines from top to bottom, each from left to right; [] for none.
-    """
-    lines: list[list[int]] = []
-    for index in sorted(range(len(boxes)), key=lambda i: boxes[i].x + boxes[i].w / 2):
-        overlaps = [_vertical_overlap(boxes[line[-1]], boxes[index]) for line in lines]
-        best = max(range(len(lines)), key=overlaps.__getitem__, default=None)
-        if best is not None and overlaps[best] >= MIN_LINE_OVERLAP:
-            lines[best].append(index)
-        else:
-            lines.append([index])
-    return sorted(lines, key=lambda line: float(np.mean([boxes[i].y + boxes[i].h / 2 for i in line])))
-
-
 def _join_pieces(boxes: dict[int, Box]) -> list[tuple[list[int], Box]]:
     """Merge components until no two belong to one digit; each with the labels that it is made of."""
     groups = [([label], box) for label, box in sorted(boxes.items(), key=lambda item: -item[1].h)]
@@ -154,8 +127,3 @@ def _cut_candidate(ink: npt.NDArray[np.uint8], labels: npt.NDArray[np.int32], gr
     own = np.isin(labels[top:bottom, left:right], group).astype(np.uint8)
     own = cv2.dilate(own, np.ones((3, 3), np.uint8))
     return Candidate(box, ink[top:bottom, left:right] * own)
-
-
-def _vertical_overlap(a: Box, b: Box) -> float:
-    """Shared height as a part of the lower box's height; negative if they are apart."""
-    return (min(a.y + a.h, b.y + b.h) - max(a.y, b.y)) / max(min(a.h, b.h), 1)

@@ -2,8 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
-from digitcore.results import Box
-from digitcore.segmentation import find_sketch_candidates, find_sketch_ink, group_lines
+from digitcore.segmentation import find_sketch_candidates, find_sketch_ink
 
 # Strokes as (x, y) points in a 60×100 cell, drawn by hand for these tests.
 SHAPES = {
@@ -80,24 +79,3 @@ def test_find_sketch_candidates_drops_slips_of_the_pen():
     canvas = _pad([("zero", 100, 90)])
     cv2.circle(canvas, (400, 50), 2, (0, 0, 0), -1)
     assert len(find_sketch_candidates(find_sketch_ink(canvas))) == 1
-
-
-def _row(n: int, y0: float, slope: float, curve: float = 0.0) -> list[Box]:
-    return [Box(50 * i, round(y0 + slope * 50 * i + curve * (i - n / 2) ** 2), 30, 50) for i in range(n)]
-
-
-@pytest.mark.parametrize(("slope", "curve"), [(0.0, 0.0), (0.36, 0.0), (-0.36, 0.0), (0.1, 1.5)])
-def test_group_lines_follows_slope_and_curve(slope, curve):
-    boxes = _row(8, 200, slope, curve) + _row(8, 290, slope, curve)
-    shuffled = np.random.default_rng(1).permutation(16)
-    lines = group_lines([boxes[i] for i in shuffled])
-    assert [[int(shuffled[i]) for i in line] for line in lines] == [list(range(8)), list(range(8, 16))]
-
-
-def test_group_lines_mixed_heights_and_lists():
-    assert group_lines([]) == []
-    assert group_lines([Box(3, 3, 5, 5)]) == [[0]]
-    # A vertical list: one digit a line.
-    assert group_lines([Box(10, 100 * i, 40, 60) for i in (2, 0, 1)]) == [[1], [2], [0]]
-    # A small digit beside large ones, at their foot.
-    assert group_lines([Box(0, 0, 60, 100), Box(80, 60, 25, 40), Box(130, 0, 60, 100)]) == [[0, 1, 2]]

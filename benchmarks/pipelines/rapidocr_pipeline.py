@@ -9,8 +9,8 @@ import numpy as np
 from benchmarks.photo_figures import PhotoText
 from benchmarks.pipelines import Pipeline, PipelineMissingError
 from digitcore.imaging import load_image
+from digitcore.layout import group_lines
 from digitcore.results import Box
-from digitcore.segmentation import group_lines
 
 DIGITS = frozenset("0123456789")
 
