@@ -19,8 +19,9 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
+from digitcore.detector import PageNet
 from digitcore.errors import CheckpointError, ConfigError
-from digitcore.model import ARCHITECTURES
+from digitcore.model import ARCHITECTURES, HubModel
 
 CONFIG_FORMAT = 1
 WEIGHTS_NAME, CONFIG_NAME, METRICS_NAME, CARD_NAME = "model.safetensors", "config.json", "metrics.json", "README.md"
@@ -28,6 +29,8 @@ MAX_WEIGHTS_BYTES = 16 * 1024 * 1024
 # config.json and metrics.json are a few kB; a longer one is not ours.
 MAX_JSON_BYTES = 1024 * 1024
 DIGEST_LENGTH = 7
+# What a checkpoint may hold: a digit network or the page network. Who needs one kind says so when it gets the other.
+NETWORKS: dict[str, type[HubModel]] = {**ARCHITECTURES, "PageNet": PageNet}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +55,7 @@ class CheckpointConfig:
     """What config.json holds: all that is needed, beside the weights, to use the network.
 
     Attributes:
-        architecture: a key of `model.ARCHITECTURES`.
+        architecture: a key of `NETWORKS`.
         arguments: its constructor's arguments.
         normalization: of the pixels.
         temperature: by which logits are divided before the softmax, so that confidence means what it says.
@@ -67,8 +70,8 @@ class CheckpointConfig:
 
     def __post_init__(self) -> None:
         """Check the invariants."""
-        if self.architecture not in ARCHITECTURES:
-            known = ", ".join(ARCHITECTURES)
+        if self.architecture not in NETWORKS:
+            known = ", ".join(NETWORKS)
             raise ConfigError(f"architecture must be one of {known}, got {self.architecture!r}.")
         if not (math.isfinite(self.temperature) and self.temperature > 0):
             raise ConfigError(f"temperature must be a number above 0, got {self.temperature}.")
@@ -214,7 +217,7 @@ def _build_model(folder: Path, config: CheckpointConfig, tensors: dict[str, Tens
     """The network with these weights; the weights are compared before any memory is taken for the network."""
     try:
         with torch.device("meta"):
-            model = ARCHITECTURES[config.architecture](**config.arguments)
+            model = NETWORKS[config.architecture](**config.arguments)
     except (TypeError, ValueError, RuntimeError) as err:
         raise CheckpointError(
             f"{folder / CONFIG_NAME} has arguments that {config.architecture} refuses: {err}"

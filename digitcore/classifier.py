@@ -8,7 +8,8 @@ import torch
 
 from digitcore.checkpoint import Checkpoint
 from digitcore.device import pick_device
-from digitcore.errors import ImageError
+from digitcore.errors import CheckpointError, ImageError
+from digitcore.model import ARCHITECTURES
 from digitcore.results import N_CLASSES
 
 # A page has hundreds of digits at the most; a data set is streamed in parts by its caller.
@@ -37,7 +38,15 @@ class DigitClassifier:
         Args:
             checkpoint: as `digitcore.checkpoint.load_checkpoint` gives it.
             device: as torch spells it; None picks.
+
+        Raises:
+            CheckpointError: if the checkpoint holds another kind of network.
         """
+        if checkpoint.config.architecture not in ARCHITECTURES:
+            raise CheckpointError(
+                f"{checkpoint.label} is a {checkpoint.config.architecture}, which finds digits on a page; reading "
+                f"single digits takes a checkpoint of a {' or a '.join(ARCHITECTURES)}, such as checkpoints/digitnet."
+            )
         self.checkpoint = checkpoint
         self.device = pick_device(device)
         self._model = checkpoint.model.to(self.device).eval()
