@@ -31,6 +31,8 @@ MAX_SLOPE_DEGREES = 26
 # Pairs nearer or further apart than this, in their own heights, do not tell of the slope.
 MIN_PAIR_DISTANCE = 0.2
 MAX_PAIR_DISTANCE = 6.0
+# On full pages every second, third … pair votes, so that no more do than this.
+MAX_VOTES = 4000
 # Tolerance of a vote: the scatter of handwritten digits about their line.
 VOTE_TOLERANCE = 0.15
 # Votes that a level page has beforehand over the steepest one: a pair at 1.2 heights has .6.
@@ -147,7 +149,8 @@ def _vote_slope(page: _Page) -> float:
     left, right = np.nonzero((page.dx > MIN_PAIR_DISTANCE * page.scale) & (page.dx < reach))
     dx, dy = (d[left, right] / page.scale[left, right] for d in (page.dx, page.dy))
     near = np.abs(dy) <= steepest * dx + VOTE_TOLERANCE
-    dx, dy = dx[near], dy[near]
+    step = 1 + int(near.sum()) // MAX_VOTES
+    dx, dy = dx[near][::step], dy[near][::step]
     degrees = np.arange(-MAX_SLOPE_DEGREES, MAX_SLOPE_DEGREES + 1)
     candidates = np.tan(np.radians(degrees))
     misfits = (dy - candidates[:, None] * dx) / VOTE_TOLERANCE  # (n_candidates, n_pairs)
