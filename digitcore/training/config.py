@@ -12,12 +12,14 @@ Schedule = Literal["step", "one-cycle"]
 Optimizer = Literal["adam", "adamw"]
 
 
-def _check(is_good: bool, name: str, expected: str, value: object) -> None:
+def check(is_good: bool, name: str, expected: str, value: object) -> None:
+    """Raise ConfigError, in one sentence, unless a setting is good."""
     if not is_good:
         raise ConfigError(f"{name} must be {expected}, got {value!r}.")
 
 
-def _check_finite(config: Any) -> None:
+def check_finite(config: Any) -> None:
+    """Raise ConfigError if a number among a dataclass's fields is infinite or none."""
     for item in fields(config):
         value = getattr(config, item.name)
         if isinstance(value, float) and not math.isfinite(value):
@@ -58,17 +60,17 @@ class AugmentationConfig:
 
     def __post_init__(self) -> None:
         """Check the bounds."""
-        _check_finite(self)
-        _check(0 <= self.rotation_degrees <= 180, "rotation_degrees", "from 0 to 180", self.rotation_degrees)
-        _check(0 <= self.shear_degrees < 90, "shear_degrees", "from 0 to below 90", self.shear_degrees)
-        _check(0 <= self.translation_ratio <= 1, "translation_ratio", "from 0 to 1", self.translation_ratio)
-        _check(0 < self.min_scale <= self.max_scale, "min_scale", "above 0 and at most max_scale", self.min_scale)
-        _check(self.max_aspect >= 1, "max_aspect", "at least 1", self.max_aspect)
-        _check(self.max_gamma >= 1, "max_gamma", "at least 1", self.max_gamma)
-        _check(self.elastic_px >= 0, "elastic_px", "at least 0", self.elastic_px)
-        _check(self.noise_std >= 0, "noise_std", "at least 0", self.noise_std)
+        check_finite(self)
+        check(0 <= self.rotation_degrees <= 180, "rotation_degrees", "from 0 to 180", self.rotation_degrees)
+        check(0 <= self.shear_degrees < 90, "shear_degrees", "from 0 to below 90", self.shear_degrees)
+        check(0 <= self.translation_ratio <= 1, "translation_ratio", "from 0 to 1", self.translation_ratio)
+        check(0 < self.min_scale <= self.max_scale, "min_scale", "above 0 and at most max_scale", self.min_scale)
+        check(self.max_aspect >= 1, "max_aspect", "at least 1", self.max_aspect)
+        check(self.max_gamma >= 1, "max_gamma", "at least 1", self.max_gamma)
+        check(self.elastic_px >= 0, "elastic_px", "at least 0", self.elastic_px)
+        check(self.noise_std >= 0, "noise_std", "at least 0", self.noise_std)
         for name in ("max_thickening", "max_thinning", "max_blur"):
-            _check(0 <= getattr(self, name) <= 1, name, "from 0 to 1", getattr(self, name))
+            check(0 <= getattr(self, name) <= 1, name, "from 0 to 1", getattr(self, name))
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,20 +120,20 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         """Check the bounds."""
-        _check_finite(self)
-        _check(self.architecture in ARCHITECTURES, "architecture", f"one of {list(ARCHITECTURES)}", self.architecture)
-        _check(self.n_epochs >= 1, "n_epochs", "at least 1", self.n_epochs)
-        _check(self.batch_size >= 2, "batch_size", "at least 2", self.batch_size)
-        _check(self.optimizer in ("adam", "adamw"), "optimizer", '"adam" or "adamw"', self.optimizer)
-        _check(self.learning_rate > 0, "learning_rate", "above 0", self.learning_rate)
-        _check(self.weight_decay >= 0, "weight_decay", "at least 0", self.weight_decay)
-        _check(self.schedule in ("step", "one-cycle"), "schedule", '"step" or "one-cycle"', self.schedule)
-        _check(0 < self.step_gamma <= 1, "step_gamma", "above 0 and at most 1", self.step_gamma)
-        _check(0 <= self.warmup_epochs < self.n_epochs, "warmup_epochs", "from 0 to below n_epochs", self.warmup_epochs)
-        _check(self.max_gradient_norm >= 0, "max_gradient_norm", "at least 0", self.max_gradient_norm)
-        _check(0 <= self.label_smoothing < 1, "label_smoothing", "from 0 to below 1", self.label_smoothing)
-        _check(0 <= self.ema_decay < 1, "ema_decay", "from 0 to below 1", self.ema_decay)
-        _check(0 <= self.seed < 2**63, "seed", "a whole number from 0 on", self.seed)
+        check_finite(self)
+        check(self.architecture in ARCHITECTURES, "architecture", f"one of {list(ARCHITECTURES)}", self.architecture)
+        check(self.n_epochs >= 1, "n_epochs", "at least 1", self.n_epochs)
+        check(self.batch_size >= 2, "batch_size", "at least 2", self.batch_size)
+        check(self.optimizer in ("adam", "adamw"), "optimizer", '"adam" or "adamw"', self.optimizer)
+        check(self.learning_rate > 0, "learning_rate", "above 0", self.learning_rate)
+        check(self.weight_decay >= 0, "weight_decay", "at least 0", self.weight_decay)
+        check(self.schedule in ("step", "one-cycle"), "schedule", '"step" or "one-cycle"', self.schedule)
+        check(0 < self.step_gamma <= 1, "step_gamma", "above 0 and at most 1", self.step_gamma)
+        check(0 <= self.warmup_epochs < self.n_epochs, "warmup_epochs", "from 0 to below n_epochs", self.warmup_epochs)
+        check(self.max_gradient_norm >= 0, "max_gradient_norm", "at least 0", self.max_gradient_norm)
+        check(0 <= self.label_smoothing < 1, "label_smoothing", "from 0 to below 1", self.label_smoothing)
+        check(0 <= self.ema_decay < 1, "ema_decay", "from 0 to below 1", self.ema_decay)
+        check(0 <= self.seed < 2**63, "seed", "a whole number from 0 on", self.seed)
 
     def learning_rate_at(self, step: int, n_steps_per_epoch: int) -> float:
         """The rate of a step, counted from 0 over the whole run; it depends on nothing else, so resuming is simple."""

@@ -19,6 +19,7 @@ from digitcore.model import ARCHITECTURES
 from digitcore.training.augmentation import BatchAugmenter
 from digitcore.training.calibration import fit_temperature
 from digitcore.training.config import TrainConfig
+from digitcore.training.optimization import make_optimizer, set_learning_rate, update_average
 from digitcore.training.results import EpochResult, FitResult, TrainingSets
 from digitcore.training.state import (
     RunState,
@@ -34,10 +35,6 @@ from digitcore.training.state import (
 logger = logging.getLogger(__name__)
 
 EVALUATION_BATCH_SIZE = 1000
-# Weights averaged from the first step would remember the random start; so the average starts short:
-# after t steps it reaches back over (t + 10) / 9 of them (as in TensorFlow's ExponentialMovingAverage).
-EMA_WARMUP = 10.0
-
 
 OnEpoch = Callable[[EpochResult], None]
 OnStep = Callable[[int, int, int], None]
@@ -110,7 +107,7 @@ class _Run:
             self.model = ARCHITECTURES[config.architecture](**config.arguments)
         self.model.to(device, memory_format=torch.channels_last)
         self.average = deepcopy(self.model) if config.ema_decay else None
-        self.optimizer = _make_optimizer(config, self.model)
+        self.optimizer = make_optimizer(config.optimizer, self.model, config.learning_rate, config.weight_decay)
         self.shuffler = Generator().manual_seed(config.seed)
         self.augmenter = None
         if config.augmentation is not None:
@@ -134,11 +131,13 @@ class _Run:
         total_loss = torch.zeros((), device=self.device)
         n_correct = torch.zeros((), dtype=torch.int64, device=self.device)
         for step, picked in enumerate(self._batches()):
-            self._set_learning_rate(epoch * self.n_steps_per_epoch + step)
+            n_before = epoch * self.n_steps_per_epoch + step
+            set_learning_rate(self.optimizer, self.config.learning_rate_at(n_before, self.n_steps_per_epoch))
             loss, hits = self._step(self.images[picked], self.labels[picked])
             total_loss += loss * len(picked)
             n_correct += hits
-            self._update_average(epoch * self.n_steps_per_epoch + step)
+            if self.average is not None:
+                update_average(self.average, self.model, n_before, self.config.ema_decay)
             _call(on_step, epoch + 1, step + 1, self.n_steps_per_epoch)
         n_images = len(self.labels)
         mean_loss, accuracy = total_loss.item() / n_images, n_correct.item() / n_images
@@ -207,23 +206,6 @@ class _Run:
         self.optimizer.step()
         return loss.detach(), (logits.argmax(1) == labels).sum()
 
-    def _set_learning_rate(self, step: int) -> None:
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.config.learning_rate_at(step, self.n_steps_per_epoch)
-
-    @torch.no_grad()
-    def _update_average(self, step: int) -> None:
-        """Move the averaged weights and norm statistics towards the current ones; counters are copied."""
-        if self.average is None:
-            return
-        decay = min(self.config.ema_decay, (1 + step) / (EMA_WARMUP + step))
-        current, average = self.model.state_dict().values(), self.average.state_dict().values()
-        pairs = list(zip(average, current, strict=True))
-        floats = [pair for pair in pairs if pair[0].is_floating_point()]
-        torch._foreach_lerp_([a for a, _ in floats], [c for _, c in floats], 1 - decay)
-        for counter, value in (pair for pair in pairs if not pair[0].is_floating_point()):
-            counter.copy_(value)
-
     def _validate(self) -> tuple[float | None, float | None]:
         """Loss and accuracy on the images held out."""
         held_out = self.sets.validation
@@ -251,15 +233,6 @@ def predict_logits(model: nn.Module, dataset: LabeledImages, device: torch.devic
         for batch in batches:
             logits.append(model(normalize(batch.to(device)[:, None].float() / 255)).float().cpu())
     return torch.cat(logits)
-
-
-def _make_optimizer(config: TrainConfig, model: nn.Module) -> torch.optim.Optimizer:
-    """One kernel a step for all parameters; weight decay on filters and matrices only."""
-    decaying = [parameter for parameter in model.parameters() if parameter.ndim > 1]
-    others = [parameter for parameter in model.parameters() if parameter.ndim <= 1]
-    groups = [{"params": decaying, "weight_decay": config.weight_decay}, {"params": others, "weight_decay": 0.0}]
-    optimizer_class = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[config.optimizer]
-    return optimizer_class(groups, lr=config.learning_rate, fused=True)
 
 
 def _call(callback: Callable[..., None] | None, *arguments: Any) -> None:

@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, Self
 
 import safetensors.torch
 import torch
@@ -22,20 +22,34 @@ STATE_NAME = "resume.safetensors"
 STATE_FORMAT = 1
 
 
+class RunConfig(Protocol):
+    """The settings of a run of any kind."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON types."""
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> Self:
+        """The inverse."""
+
+    def differences(self, other: Self) -> list[str]:
+        """What differs, as sentences."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class RunState:
     """A run between two epochs.
 
     Attributes:
         config: of the run.
-        data_digest: of the training images; a run goes on with the same ones only.
+        data_digest: of what is learnt from; a run goes on with the same ones only.
         device: "cpu" or "cuda": random numbers differ between the two.
-        n_epochs_done: how many epochs are in it.
+        n_epochs_done: how many epochs, or rounds of pages, are in it.
         history: one JSON object an epoch.
         tensors: weights, averaged weights, optimizer's state, random generators' states, by name.
     """
 
-    config: TrainConfig
+    config: RunConfig
     data_digest: str
     device: str
     n_epochs_done: int
@@ -57,8 +71,12 @@ def save_state(folder: Path, state: RunState) -> None:
     replace_files(folder, {STATE_NAME: safetensors.torch.save(tensors, metadata={"state": json.dumps(header)})})
 
 
-def load_state(folder: Path) -> RunState:
+def load_state(folder: Path, config_class: type[RunConfig] = TrainConfig) -> RunState:
     """Read what `save_state` wrote.
+
+    Args:
+        folder: of the run.
+        config_class: of the kind of run that is expected there.
 
     Raises:
         CheckpointError: if there is none, or it is damaged.
@@ -73,7 +91,7 @@ def load_state(folder: Path) -> RunState:
         if header["format"] != STATE_FORMAT:
             raise CheckpointError(f"{path} was written by another version of digitcore: train anew, without --resume.")
         return RunState(
-            config=TrainConfig.from_dict(header["config"]),
+            config=config_class.from_dict(header["config"]),
             data_digest=header["data_digest"],
             device=header["device"],
             n_epochs_done=header["n_epochs_done"],
@@ -84,7 +102,7 @@ def load_state(folder: Path) -> RunState:
         raise CheckpointError(f"{path} is damaged: {err}. Train anew, without --resume.") from err
 
 
-def check_same_run(state: RunState, config: TrainConfig, data_digest: str, device: torch.device) -> None:
+def check_same_run(state: RunState, config: RunConfig, data_digest: str, device: torch.device) -> None:
     """Refuse to go on with a run under other settings.
 
     Raises:
