@@ -1,0 +1,133 @@
+"""Every setting of a run that trains the page network, and the named presets. The only home of these defaults."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Any, Self
+
+from digitcore.errors import ConfigError
+from digitcore.training.config import check, check_finite
+
+
+@dataclass(frozen=True, slots=True)
+class DetectorConfig:
+    """One training run of PageNet. Two runs with equal configs on the same machine give the same weights.
+
+    Attributes:
+        name: of the preset, and of the checkpoint's folder.
+        arguments: of PageNet's constructor.
+        n_pages: pages to learn from, each seen once.
+        batch_size: pages a step.
+        learning_rate: the highest: it rises linearly at first and falls as a cosine to zero.
+        warmup_pages: pages while it rises.
+        weight_decay: of the filters; biases and norms have none.
+        max_gradient_norm: gradients longer than this are shortened to it.
+        ema_decay: weights are averaged over the last 1 / (1 - this) steps or so; over fewer at the start.
+        center_weight: of the loss of the heatmap of centres.
+        class_weight: of the loss of the ten classes.
+        box_weight: of the loss of size and place.
+        ink_weight: of the loss of the kinds of ink.
+        pages_per_round: after so many the run is measured, reported and kept.
+        n_validation_pages: to measure by; never learnt from.
+        seed: of the weights and of the pages.
+        reduced_precision: bfloat16 where the hardware has it.
+    """
+
+    name: str = "custom"
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    n_pages: int = 110_000
+    batch_size: int = 16
+    learning_rate: float = 0.002
+    warmup_pages: int = 4_000
+    weight_decay: float = 0.02
+    max_gradient_norm: float = 10.0
+    ema_decay: float = 0.999
+    center_weight: float = 1.0
+    class_weight: float = 1.0
+    box_weight: float = 1.0
+    ink_weight: float = 1.0
+    pages_per_round: int = 2_000
+    n_validation_pages: int = 160
+    seed: int = 0
+    reduced_precision: bool = True
+
+    def __post_init__(self) -> None:
+        """Check the bounds."""
+        check_finite(self)
+        for name in ("n_pages", "batch_size", "pages_per_round"):
+            value = getattr(self, name)
+            check(type(value) is int and value >= 1, name, "a whole number from 1 on", value)
+        for name in ("center_weight", "class_weight", "box_weight", "ink_weight", "weight_decay"):
+            check(getattr(self, name) >= 0, name, "at least 0", getattr(self, name))
+        check(self.learning_rate > 0, "learning_rate", "above 0", self.learning_rate)
+        check(0 <= self.warmup_pages < self.n_pages, "warmup_pages", "from 0 to below n_pages", self.warmup_pages)
+        check(self.max_gradient_norm > 0, "max_gradient_norm", "above 0", self.max_gradient_norm)
+        check(0 <= self.ema_decay < 1, "ema_decay", "from 0 to below 1", self.ema_decay)
+        check(self.n_validation_pages >= 0, "n_validation_pages", "at least 0", self.n_validation_pages)
+        check(0 <= self.seed < 2**63, "seed", "a whole number from 0 on", self.seed)
+
+    @property
+    def n_steps(self) -> int:
+        """Steps in all; the last batch is a whole one, too."""
+        return -(-self.n_pages // self.batch_size)
+
+    @property
+    def n_steps_per_round(self) -> int:
+        """Steps between two measurements."""
+        return -(-self.pages_per_round // self.batch_size)
+
+    @property
+    def n_rounds(self) -> int:
+        """Rounds in all; the last one may be shorter."""
+        return -(-self.n_steps // self.n_steps_per_round)
+
+    def learning_rate_at(self, step: int) -> float:
+        """The rate of a step, counted from 0 over the whole run."""
+        n_warmup = self.warmup_pages / self.batch_size
+        if step < n_warmup:
+            return self.learning_rate * (step + 1) / (n_warmup + 1)
+        progress = (step - n_warmup) / (self.n_steps - n_warmup)
+        return self.learning_rate * (1 + math.cos(math.pi * progress)) / 2
+
+    def to_dict(self) -> dict[str, Any]:
+        """As metrics.json and the state of an unfinished run hold it: plain JSON types."""
+        return {**asdict(self), "arguments": dict(self.arguments)}
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> Self:
+        """The inverse of `to_dict`.
+
+        Raises:
+            ConfigError: if a field is unknown or out of range.
+        """
+        unknown = set(content) - {item.name for item in fields(cls)}
+        if unknown:
+            raise ConfigError(f"unknown settings: {', '.join(sorted(unknown))}.")
+        return cls(**content)
+
+    def differences(self, other: Self) -> list[str]:
+        """What differs, as "name: mine, not theirs" sentences; empty if the two are equal."""
+        mine, theirs = self.to_dict(), other.to_dict()
+        return [f"{name}: {mine[name]}, not {theirs[name]}" for name in mine if mine[name] != theirs[name]]
+
+
+_DETECTOR = DetectorConfig(name="detector", arguments={"width": 32})
+DETECTOR_PRESETS: dict[str, DetectorConfig] = {
+    preset.name: preset
+    for preset in (
+        _DETECTOR,
+        # To see whether a change of the pages helps, in a quarter of the time.
+        replace(_DETECTOR, name="detector-short", n_pages=24_000, warmup_pages=2_000),
+    )
+}
+
+
+def load_detector_preset(name: str) -> DetectorConfig:
+    """The preset of this name.
+
+    Raises:
+        ConfigError: if there is none.
+    """
+    if name not in DETECTOR_PRESETS:
+        raise ConfigError(f'There is no preset "{name}". Choose one of: {", ".join(DETECTOR_PRESETS)}.')
+    return DETECTOR_PRESETS[name]
