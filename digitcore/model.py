@@ -124,8 +124,8 @@ def count_parameters(model: nn.Module) -> int:
     return sum(parameter.numel() for parameter in model.parameters())
 
 
-def count_multiply_adds(model: nn.Module) -> int:
-    """Multiply-adds of convolutions and linear layers for one (1, 1, 28, 28) image."""
+def count_multiply_adds(model: nn.Module, shape: tuple[int, int, int] = (1, IMAGE_SIZE_PX, IMAGE_SIZE_PX)) -> int:
+    """Multiply-adds of convolutions and linear layers for one image of `shape`, (C, H, W)."""
     counts: list[int] = []
 
     def count(module: nn.Module, inputs: tuple[Tensor, ...], result: Tensor) -> None:
@@ -138,7 +138,7 @@ def count_multiply_adds(model: nn.Module) -> int:
     try:
         device = next(model.parameters()).device
         with torch.inference_mode():
-            model.eval()(torch.zeros(1, 1, IMAGE_SIZE_PX, IMAGE_SIZE_PX, device=device))
+            model.eval()(torch.zeros(1, *shape, device=device))
     finally:
         model.train(was_training)
         for handle in handles:

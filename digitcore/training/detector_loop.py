@@ -101,6 +101,7 @@ def fit_detector(
     config: DetectorConfig,
     maker: Maker,
     *,
+    validation_maker: Maker | None = None,
     device: str | None = None,
     n_workers: int = 0,
     state_folder: Path | None = None,
@@ -112,7 +113,8 @@ def fit_detector(
 
     Args:
         config: every setting.
-        maker: of the pages.
+        maker: of the pages to learn from.
+        validation_maker: of those to measure by; None for the same maker. Their random numbers are others in any case.
         device: as for `pick_device`.
         n_workers: processes that make pages; the weights do not depend on it.
         state_folder: where the run's state is written after each round; None for nowhere.
@@ -127,7 +129,7 @@ def fit_detector(
     """
     if resume and state_folder is None:
         raise ConfigError("To resume a run, name the folder that holds its state.")
-    run = _Run(config, maker, pick_device(device))
+    run = _Run(config, maker, validation_maker or maker, pick_device(device))
     if resume:
         run.restore(load_state(Path(state_folder), DetectorConfig))
     batches = run.stream(n_workers)
@@ -143,7 +145,7 @@ def fit_detector(
 class _Run:
     """One run's moving parts: made from a config, and put back to an earlier round by `restore`."""
 
-    def __init__(self, config: DetectorConfig, maker: Maker, device: torch.device) -> None:
+    def __init__(self, config: DetectorConfig, maker: Maker, validation_maker: Maker, device: torch.device) -> None:
         self.config, self.maker, self.device = config, maker, device
         self.dtype = autocast_dtype(device) if config.reduced_precision else None
         with torch.random.fork_rng(devices=[]):
@@ -154,7 +156,8 @@ class _Run:
         self.optimizer = make_optimizer("adamw", self.model, config.learning_rate, config.weight_decay)
         self.pages_digest = digest_pages(maker, config.seed)
         self.validation_pages = [
-            make_page(maker, config.seed, VALIDATION_STREAM, index) for index in range(config.n_validation_pages)
+            make_page(validation_maker, config.seed, VALIDATION_STREAM, index)
+            for index in range(config.n_validation_pages)
         ]
         self.history: list[RoundResult] = []
 

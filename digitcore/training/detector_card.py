@@ -1,0 +1,83 @@
+"""The model card of a trained page network: README.md with the Hub's YAML header."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from digitcore.training.detector_config import DetectorConfig
+
+# Keys of the header: https://huggingface.co/docs/hub/model-cards#model-card-metadata
+CARD = """\
+---
+license: apache-2.0
+library_name: digitcore
+pipeline_tag: object-detection
+datasets:
+- ylecun/mnist
+tags:
+- handwritten-digits
+- object-detection
+- pytorch
+---
+
+# {name}
+
+PageNet, a small U-Net that finds handwritten digits in photos: for each place the chance that a digit has its centre
+there, which digit, its size, and for each pixel the kind of ink (paper, digit, letters, print, rule, scribble).
+{n_parameters:,} parameters, {giga_multiply_adds:.2f} G multiply-adds for a picture of 384×384.
+
+## Use
+
+```python
+from digitcore import DigitReader
+
+reader = DigitReader.from_pretrained(detector="checkpoints/{name}")  # a folder, or a Hub repository that holds it
+print(reader.read_photo("note.jpg").text)
+```
+
+`digitcore.detection.PageDetector` looks at a picture in several sizes and merges what it finds;
+`digitcore.detector.prepare_channels` makes the two channels that the network takes.
+
+## Training
+
+    {command}
+
+{n_pages:,} synthetic pages of 384×384, each seen once, batch {batch_size}, AdamW, learning rate up to {learning_rate:g}
+and down to 0 as a cosine, seed {seed}; the weights are a moving average (decay {ema_decay:g}). The digits are MNIST's
+training images, thinned and drawn anew, and those of handwriting fonts; papers, light, letters, print, rules and
+scribbles are drawn by `digitcore/training/pages.py`. No photo was used. On {device} with {n_threads} thread(s) and
+{n_workers} process(es) that make pages, {precision}, it took {minutes:.0f} minutes. `metrics.json` has every round.
+
+## Figures
+
+On {n_validation_pages} synthetic pages with digits that were never trained on, each looked at once: F1 of digits found
+(IoU ≥ .5) and read right {f1}, recall {recall}, false finds a page {false}.
+
+## Limits
+
+- It learnt from pages that a program drew. Photos differ; `docs/experiments.md` says what that comes to.
+- Digits of some 10 to 200 px are found at one size of the picture; others need the ladder of sizes.
+- It was shown letters and words of fonts as what is no digit. A lone stroke or ring can be a letter as well as a digit.
+
+## Licence
+
+Apache-2.0 for the weights. MNIST (LeCun, Cortes, Burges) is under CC BY-SA 3.0.
+"""
+
+
+def make_detector_card(name: str, config: DetectorConfig, metrics: Mapping[str, Any]) -> str:
+    """Write the card.
+
+    Args:
+        name: of the checkpoint's folder.
+        config: of the run.
+        metrics: content of metrics.json, as `train.train_detector` makes it.
+    """
+    last = metrics["history"][-1]
+    figures = {"f1": last["validation_f1"], "recall": last["validation_recall"], "false": last["validation_false"]}
+    return CARD.format(
+        **config.to_dict() | {"name": name},
+        **{key: "not measured" if value is None else f"{value:.3f}" for key, value in figures.items()},
+        **{key: metrics[key] for key in ("n_parameters", "command", "device", "n_threads", "n_workers", "precision")},
+        giga_multiply_adds=metrics["n_multiply_adds"] / 1e9,
+        minutes=metrics["seconds"] / 60,
+    )

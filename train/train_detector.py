@@ -1,0 +1,292 @@
+"""Train the page network on synthetic pages and write its checkpoint.
+
+    npm ci --prefix fonts
+    python -m train.train_detector --preset detector
+
+prints losses and speed after each round of pages, measured on synthetic pages and on nothing else, and writes
+checkpoints/PRESET/ (model.safetensors, config.json, metrics.json and the model card). While it runs,
+runs/PRESET-SEED/latest/ is such a checkpoint too, of the last whole round. Ctrl-C stops it; the same command with
+--resume goes on after the last whole round, to the same weights. MNIST is looked for in --data, or DIGITCORE_DATA; the
+digits of its training images are thinned once, which takes a minute, and kept in runs/glyphs.
+"""
+
+import argparse
+import datetime
+import os
+import platform
+import shlex
+import signal
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from torch import nn
+from tqdm import tqdm
+
+from digitcore.checkpoint import save_checkpoint
+from digitcore.data import LabeledImages, load_mnist, split_train
+from digitcore.detector import N_CHANNELS
+from digitcore.device import autocast_dtype, describe_device, pick_device
+from digitcore.errors import CheckpointError, ConfigError, DigitcoreError
+from digitcore.model import count_multiply_adds, count_parameters
+from digitcore.training.detector_card import make_detector_card
+from digitcore.training.detector_config import DETECTOR_PRESETS, DetectorConfig, load_detector_preset
+from digitcore.training.detector_loop import RoundResult, checkpoint_config, fit_detector
+from digitcore.training.glyphs import DigitGlyphs
+from digitcore.training.pages import SIZE_PX, PageMaker
+from digitcore.training.state import STATE_NAME, load_state
+from digitcore.training.writing import Writing
+
+DEFAULT_PRESET = "detector"
+CHECKPOINTS_FOLDER, RUNS_FOLDER, FONTS_FOLDER = Path("checkpoints"), Path("runs"), Path("fonts")
+LATEST_NAME, GLYPHS_NAME = "latest", "glyphs"
+EXIT_ERROR, EXIT_INTERRUPTED = 1, 130
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command; returns the exit code."""
+    options = _parse(argv)
+    try:
+        config = _make_config(options)
+        if options.workers < 0 or options.threads < 1:
+            raise ConfigError(
+                f"--workers must be at least 0 and --threads at least 1, got {options.workers} and {options.threads}."
+            )
+        run_folder = options.run_folder or RUNS_FOLDER / f"{config.name}-{config.seed}"
+        torch.set_num_threads(options.threads)
+        cv2.setNumThreads(1)
+        return _train(config, options, run_folder)
+    except DigitcoreError as err:
+        print(f"Error: {err}", file=sys.stderr)
+        return EXIT_ERROR
+
+
+def _train(config: DetectorConfig, options: argparse.Namespace, run_folder: Path) -> int:
+    """Fit, save; or stop at Ctrl-C."""
+    device = pick_device(options.device)
+    digits, held_out = split_train(load_mnist("train", options.data))
+    makers = [_make_pages(some, options.fonts, run_folder.parent / GLYPHS_NAME) for some in (digits, held_out)]
+    print(_announce(config, options, device), flush=True)
+    if not options.resume and (run_folder / STATE_NAME).exists():
+        print(f"Starting anew: the unfinished run in {run_folder} will be overwritten (--resume goes on with it).")
+    circumstances = _Circumstances(config, options, device, digits)
+    watcher = _Watcher(config, circumstances, run_folder, options.resume)
+    try:
+        result = fit_detector(
+            config,
+            makers[0],
+            validation_maker=makers[1],
+            device=str(device),
+            n_workers=options.workers,
+            state_folder=run_folder,
+            resume=options.resume,
+            on_round=watcher.finish_round,
+            on_step=watcher.advance,
+        )
+    except KeyboardInterrupt:
+        watcher.close()
+        print(_say_how_to_go_on(config, options, run_folder), file=sys.stderr)
+        return EXIT_INTERRUPTED
+    watcher.close()
+    out = options.out or CHECKPOINTS_FOLDER / config.name
+    digest = circumstances.save(out, result.model, result.history)
+    (run_folder / STATE_NAME).unlink(missing_ok=True)
+    print(f"Wrote {out} ({digest}).")
+    return 0
+
+
+def _make_pages(digits: LabeledImages, fonts: Path, cache_folder: Path) -> PageMaker:
+    """A maker of pages with these digits and the fonts that are for training."""
+    return PageMaker(DigitGlyphs.from_images(digits, cache_folder), Writing.from_folder(fonts))
+
+
+@dataclass(frozen=True, slots=True)
+class _Circumstances:
+    """How the run came about, for metrics.json and the card of each checkpoint."""
+
+    config: DetectorConfig
+    options: argparse.Namespace
+    device: torch.device
+    digits: LabeledImages
+
+    def save(self, folder: Path, model: nn.Module, history: Sequence[RoundResult]) -> str:
+        """Write a checkpoint with all that is known; returns its digest."""
+        metrics = self._measure(model, history)
+        card = make_detector_card(self.config.name, self.config, metrics)
+        return save_checkpoint(folder, model, checkpoint_config(self.config), metrics, card)
+
+    def _measure(self, model: nn.Module, history: Sequence[RoundResult]) -> dict[str, Any]:
+        """Content of metrics.json."""
+        last = history[-1]
+        reduced = autocast_dtype(self.device) if self.config.reduced_precision else None
+        return {
+            "validation_f1": last.validation_f1,
+            "validation_recall": last.validation_recall,
+            "validation_false": last.validation_false,
+            "n_pages": last.n_pages,
+            "measured": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d"),
+            "command": _command(self.options),
+            "n_parameters": count_parameters(model),
+            "n_multiply_adds": count_multiply_adds(model, (N_CHANNELS, SIZE_PX, SIZE_PX)),
+            "training": self.config.to_dict(),
+            "data": {"train": {"name": self.digits.name, "n": len(self.digits), "sha256": self.digits.digest()}},
+            "versions": {
+                "python": platform.python_version(),
+                "torch": torch.__version__,
+                "numpy": np.__version__,
+                "opencv": cv2.__version__,
+            },
+            "device": describe_device(self.device),
+            "n_threads": torch.get_num_threads(),
+            "n_workers": self.options.workers,
+            "precision": str(reduced or torch.float32).removeprefix("torch."),
+            "seconds": round(sum(result.seconds for result in history), 1),
+            "history": [result.to_dict() for result in history],
+        }
+
+
+class _Watcher:
+    """A bar while a round runs (on a terminal), and a line and a checkpoint when it is done."""
+
+    def __init__(
+        self, config: DetectorConfig, circumstances: _Circumstances, run_folder: Path, is_resumed: bool
+    ) -> None:
+        self._config, self._circumstances, self._run_folder = config, circumstances, run_folder
+        history = load_state(run_folder, DetectorConfig).history if is_resumed else []
+        self._history = [RoundResult(**fields) for fields in history]
+        self._bar: tqdm | None = None
+        for result in self._history:
+            self._print(result)
+
+    def advance(self, n_done: int, n_steps: int) -> None:
+        if self._bar is None:
+            # disable=None: no bar where nobody looks, such as in a log file.
+            self._bar = tqdm(total=n_steps, initial=n_done - 1, unit="step", leave=False, disable=None, mininterval=0.5)
+        self._bar.update(1)
+
+    def finish_round(self, result: RoundResult, model: nn.Module) -> None:
+        self.close()
+        self._history.append(result)
+        self._circumstances.save(self._run_folder / LATEST_NAME, model, self._history)
+        self._print(result)
+
+    def close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+    def _print(self, result: RoundResult) -> None:
+        line = (
+            f"{result.n_pages:>7,}/{self._config.n_pages:,} pages  loss {result.loss:.3f} (centre "
+            f"{result.center_loss:.3f}, class {result.class_loss:.3f}, box {result.box_loss:.3f}, "
+            f"ink {result.ink_loss:.3f})"
+        )
+        if result.validation_f1 is not None:
+            line += (
+                f"  validation F1 {result.validation_f1:.3f}, recall {result.validation_recall:.3f}, "
+                f"{result.validation_false:.2f} false a page"
+            )
+        print(f"{line}  ({result.pages_per_second:.1f} pages/s)", flush=True)
+
+
+def _parse(argv: list[str] | None) -> argparse.Namespace:
+    """The command line; what is not given stays with the preset."""
+    n_cores = os.cpu_count() or 1
+    parser = argparse.ArgumentParser(
+        prog="python -m train.train_detector", description="Train the page network and write its checkpoint."
+    )
+    parser.add_argument(
+        "--preset", choices=DETECTOR_PRESETS, default=DEFAULT_PRESET, help="the recipe (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--data", type=Path, metavar="DIR", help="folder that holds MNIST/raw (default: DIGITCORE_DATA)"
+    )
+    parser.add_argument(
+        "--fonts", type=Path, metavar="DIR", default=FONTS_FOLDER, help="folder of fonts (default: %(default)s)"
+    )
+    parser.add_argument("--out", type=Path, metavar="DIR", help="the checkpoint's folder (default: checkpoints/PRESET)")
+    parser.add_argument(
+        "--run-folder", type=Path, metavar="DIR", help="where an unfinished run is kept (default: runs/PRESET-SEED)"
+    )
+    parser.add_argument("--seed", type=int, metavar="N", help="of everything random (default: the preset's)")
+    parser.add_argument("--pages", type=int, metavar="N", help="to learn from (default: the preset's)")
+    parser.add_argument("--batch-size", type=int, metavar="N", help="default: the preset's")
+    parser.add_argument("--learning-rate", type=float, metavar="X", help="default: the preset's")
+    parser.add_argument(
+        "--reduced-precision",
+        action=argparse.BooleanOptionalAction,
+        default=None,
+        help="bfloat16 where the hardware has it (default: the preset's)",
+    )
+    parser.add_argument(
+        "--workers",
+        type=int,
+        metavar="N",
+        default=max(n_cores - 1, 1),
+        help="processes that make pages (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--threads", type=int, metavar="N", default=max(n_cores // 2, 1), help="that learn (default: %(default)s)"
+    )
+    parser.add_argument("--device", help='"cpu" or "cuda" (default: CUDA where there is one)')
+    parser.add_argument("--resume", action="store_true", help="go on with the unfinished run")
+    return parser.parse_args(argv)
+
+
+def _make_config(options: argparse.Namespace) -> DetectorConfig:
+    """The preset, with what the command line changes."""
+    given = {
+        "seed": options.seed,
+        "n_pages": options.pages,
+        "batch_size": options.batch_size,
+        "learning_rate": options.learning_rate,
+        "reduced_precision": options.reduced_precision,
+    }
+    preset = load_detector_preset(options.preset)
+    return replace(preset, **{name: value for name, value in given.items() if value is not None})
+
+
+def _command(options: argparse.Namespace, *more: str) -> str:
+    """The command that repeats this run, without this machine's folders."""
+    words = ["python", "-m", "train.train_detector", "--preset", options.preset]
+    for name in ("seed", "pages", "batch_size", "learning_rate"):
+        if (value := getattr(options, name)) is not None:
+            words += [f"--{name.replace('_', '-')}", f"{value:g}" if isinstance(value, float) else str(value)]
+    if options.reduced_precision is not None:
+        words.append("--reduced-precision" if options.reduced_precision else "--no-reduced-precision")
+    return shlex.join([*words, *more])
+
+
+def _announce(config: DetectorConfig, options: argparse.Namespace, device: torch.device) -> str:
+    reduced = autocast_dtype(device) if config.reduced_precision else None
+    return (
+        f"{config.name}: PageNet, {config.n_pages:,} pages, seed {config.seed}, {describe_device(device)}, "
+        f"{'bfloat16' if reduced else 'float32'}, {options.threads} thread(s), {options.workers} worker(s)"
+    )
+
+
+def _say_how_to_go_on(config: DetectorConfig, options: argparse.Namespace, run_folder: Path) -> str:
+    """What is on disk after Ctrl-C, and what to type."""
+    try:
+        history = load_state(run_folder, DetectorConfig).history
+    except CheckpointError:
+        return "Stopped before the first round was done: nothing is kept."
+    words = []
+    for name in ("data", "fonts", "out", "run_folder", "device"):
+        if (value := getattr(options, name)) is not None:
+            words += [f"--{name.replace('_', '-')}", str(value)]
+    command = _command(options, *words, "--resume")
+    n_done = history[-1]["n_pages"]
+    return f"Stopped; {n_done:,} of {config.n_pages:,} pages are kept in {run_folder}. Go on with:\n    {command}"
+
+
+if __name__ == "__main__":
+    # Also when started in the background, where shells have children ignore Ctrl-C; a service's stop is the same wish.
+    for stop_signal in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(stop_signal, signal.default_int_handler)
+    sys.exit(main())
