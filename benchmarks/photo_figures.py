@@ -1,4 +1,4 @@
-"""The figures of a photo benchmark: digit F1, character error rate, exact strings, clean negatives, and the causes.
+"""The figures of a photo benchmark: digit F1, character error rate, exact strings, clean negatives, boxes, causes.
 
 A picture's truth is the text of its lines; pictures whose layout is "scattered" have no order, and count by their
 digits alone.
@@ -7,67 +7,14 @@ digits alone.
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from math import ceil
 from typing import Any
 
-from digitcore.results import Box
+from benchmarks.photo_causes import Causes, align, count_causes, match_boxes
+from benchmarks.photo_labels import PhotoLabel, PhotoText
 
-SCATTERED = "scattered"
-NEGATIVE = "negative"
+# A good box covers at least half of what it and the labelled one cover together.
 MIN_IOU = 0.5
-
-
-@dataclass(frozen=True, slots=True)
-class PhotoLabel:
-    """A picture's truth.
-
-    Attributes:
-        file: its name in the folder.
-        lines: the text of each line, in reading order; empty if there is no digit.
-        has_order: whether the digits have a reading order.
-        boxes: (box, digit) of each digit, or () where they were not labelled.
-    """
-
-    file: str
-    lines: tuple[str, ...]
-    has_order: bool = True
-    boxes: tuple[tuple[Box, str], ...] = ()
-
-    @classmethod
-    def from_dict(cls, item: Mapping[str, Any]) -> "PhotoLabel":
-        """From an entry of a labels file: file, text, layout, kind, and perhaps boxes of x, y, w, h, digit."""
-        boxes = tuple((Box(*map(int, (x, y, w, h))), str(digit)) for x, y, w, h, digit in item.get("boxes") or ())
-        lines = () if item.get("kind") == NEGATIVE else tuple(item["text"])
-        return cls(item["file"], lines, item.get("layout") != SCATTERED, boxes)
-
-    @property
-    def text(self) -> str:
-        """The lines joined."""
-        return "".join(self.lines)
-
-
-@dataclass(frozen=True, slots=True)
-class PhotoText:
-    """What a pipeline read in a picture.
-
-    Attributes:
-        lines: the digits of each line, in its reading order.
-        boxes: (box, digit) of each digit, or None where the pipeline does not tell.
-        seconds: from file to text.
-    """
-
-    lines: tuple[str, ...]
-    boxes: tuple[tuple[Box, str], ...] | None = None
-    seconds: float = 0.0
-
-    @property
-    def text(self) -> str:
-        """The lines joined."""
-        return "".join(self.lines)
-
-    def to_dict(self) -> dict[str, Any]:
-        """As a predictions file holds it."""
-        digits = {} if self.boxes is None else {"digits": [[*box, int(digit)] for box, digit in self.boxes]}
-        return {"lines": list(self.lines), **digits, "seconds": self.seconds}
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,13 +27,17 @@ class PhotoFigures:
         digit_f1: micro-averaged over each picture's multiset of digits, false ones in pictures without digits included.
         cer: edit distance to the true digits, over pictures with an order; above 1 if much is read that is not there.
         exact: share of the pictures with an order that are read without one error.
-        clean_negatives: "a/b": of b pictures without a digit, a had none read in them.
-        median_seconds: the upper median; None if nothing was timed.
+        exact_images: the same as "n/m".
+        clean_negatives: "n/m": of m pictures without a digit, n had none read in them.
         box_recall: share of the labelled boxes that a read box meets at IoU 0.5; None without either.
-        missed: labelled boxes that no read box meets; None as `box_recall`.
-        misread: labelled boxes met by a box with another digit; None as `box_recall`.
-        false_digits: read boxes that meet no labelled one, in labelled pictures and those without a digit.
-        misordered: pictures with the right digits in a wrong order.
+        box_precision: share of the read boxes that meet a labelled one so, in labelled pictures and those without a
+            digit; None as `box_recall`.
+        missed: digits that were not read, over all pictures, as `Causes` has it.
+        false_digits: digits read where there is none.
+        misread: digits read as others.
+        misordered: digits read out of order.
+        median_seconds: the upper median; None if nothing was timed.
+        p95_seconds: 95 of 100 pictures took no longer; None if nothing was timed.
     """
 
     images: int
@@ -94,17 +45,34 @@ class PhotoFigures:
     digit_f1: float
     cer: float
     exact: float
+    exact_images: str
     clean_negatives: str
-    median_seconds: float | None
     box_recall: float | None
-    missed: int | None
-    misread: int | None
-    false_digits: int | None
+    box_precision: float | None
+    missed: int
+    false_digits: int
+    misread: int
     misordered: int
+    median_seconds: float | None
+    p95_seconds: float | None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types."""
         return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Mistake:
+    """A picture that was not read right: what was there, what was read, and what went wrong."""
+
+    file: str
+    want: str
+    got: str
+    causes: Causes
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON types."""
+        return {"file": self.file, "want": self.want, "got": self.got, **asdict(self.causes)}
 
 
 def measure_photos(labels: Sequence[PhotoLabel], texts: Mapping[str, PhotoText]) -> PhotoFigures:
@@ -117,78 +85,64 @@ def measure_photos(labels: Sequence[PhotoLabel], texts: Mapping[str, PhotoText])
     Returns:
         The figures, rounded to four places; shares of nothing are 0.
     """
-    read = [texts.get(label.file, PhotoText(())) for label in labels]
-    pairs = [(label, text) for label, text in zip(labels, read, strict=True) if label.text]
-    empty = [text for label, text in zip(labels, read, strict=True) if not label.text]
-    ordered = [(label.text, text.text) for label, text in pairs if label.has_order]
-    n_true = sum(len(label.text) for label, _ in pairs)
-    n_read = sum(len(text.text) for text in read)
-    n_hit = sum((Counter(label.text) & Counter(text.text)).total() for label, text in pairs)
-    edits = sum(edit_distance(want, got) for want, got in ordered)
-    seconds = sorted(text.seconds for text in texts.values())
+    pairs = [(label, texts.get(label.file, PhotoText(()))) for label in labels]
+    positives = [(label, text) for label, text in pairs if label.text]
+    negatives = [text for label, text in pairs if not label.text]
+    ordered = [(label.text, text.text) for label, text in positives if label.has_order]
+    n_true = sum(len(label.text) for label, _ in positives)
+    n_read = sum(len(text.text) for _, text in pairs)
+    n_hit = sum((Counter(label.text) & Counter(text.text)).total() for label, text in positives)
+    n_exact = sum(want == got for want, got in ordered)
+    causes = sum((count_causes(label, text) for label, text in pairs), Causes())
+    box_recall, box_precision = _measure_boxes(pairs)
+    median_seconds, p95_seconds = _measure_seconds([text.seconds for text in texts.values()])
     return PhotoFigures(
         images=len(labels),
         digits=n_true,
         digit_f1=_share(2 * n_hit, n_read + n_true),
-        cer=_share(edits, sum(len(want) for want, _ in ordered)),
-        exact=_share(sum(want == got for want, got in ordered), len(ordered)),
-        clean_negatives=f"{sum(not text.text for text in empty)}/{len(empty)}",
-        median_seconds=round(seconds[len(seconds) // 2], 4) if seconds else None,
-        misordered=sum(want != got and Counter(want) == Counter(got) for want, got in ordered),
-        **_count_by_box([(label, text) for label, text in zip(labels, read, strict=True)]),
+        cer=_share(sum(edit_distance(want, got) for want, got in ordered), sum(len(want) for want, _ in ordered)),
+        exact=_share(n_exact, len(ordered)),
+        exact_images=f"{n_exact}/{len(ordered)}",
+        clean_negatives=f"{sum(not text.text for text in negatives)}/{len(negatives)}",
+        box_recall=box_recall,
+        box_precision=box_precision,
+        missed=causes.missed,
+        false_digits=causes.false,
+        misread=causes.misread,
+        misordered=causes.misordered,
+        median_seconds=median_seconds,
+        p95_seconds=p95_seconds,
     )
+
+
+def find_mistakes(labels: Sequence[PhotoLabel], texts: Mapping[str, PhotoText]) -> list[Mistake]:
+    """The pictures that were not read right, those with the most errors first."""
+    pairs = [(label, texts.get(label.file, PhotoText(()))) for label in labels]
+    mistakes = [Mistake(label.file, label.text, text.text, count_causes(label, text)) for label, text in pairs]
+    return sorted((m for m in mistakes if m.causes.n_errors), key=lambda m: (-m.causes.n_errors, m.file))
 
 
 def edit_distance(a: str, b: str) -> int:
-    """Insertions, deletions and substitutions that turn `a` into `b`.
-
-    Source: Wagner & Fischer, J. ACM 21(1), 1974.
-    """
-    row = list(range(len(b) + 1))
-    for i, char_a in enumerate(a, 1):
-        diagonal, row[0] = row[0], i
-        for j, char_b in enumerate(b, 1):
-            diagonal, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, diagonal + (char_a != char_b))
-    return row[-1]
+    """Insertions, deletions and substitutions that turn `a` into `b`."""
+    return sum(want != got for want, got in align(a, b))
 
 
-def intersection_over_union(a: Box, b: Box) -> float:
-    """Shared area of two boxes as a part of the area that they cover together, 0 to 1."""
-    width = min(a.x + a.w, b.x + b.w) - max(a.x, b.x)
-    height = min(a.y + a.h, b.y + b.h) - max(a.y, b.y)
-    shared = max(width, 0) * max(height, 0)
-    return shared / max(a.w * a.h + b.w * b.h - shared, 1)
+def _measure_boxes(pairs: Sequence[tuple[PhotoLabel, PhotoText]]) -> tuple[float | None, float | None]:
+    """Recall and precision of boxes, over pictures with labelled boxes or no digit."""
+    countable = [(label.boxes, text.boxes) for label, text in pairs if label.boxes or not label.text]
+    n_labelled = sum(len(labelled) for labelled, _ in countable)
+    if not n_labelled or any(read is None for _, read in countable):
+        return None, None
+    n_met = sum(len(match_boxes(labelled, read or (), MIN_IOU)) for labelled, read in countable)
+    return _share(n_met, n_labelled), _share(n_met, sum(len(read or ()) for _, read in countable))
 
 
-def _count_by_box(pairs: Sequence[tuple[PhotoLabel, PhotoText]]) -> dict[str, Any]:
-    """Box recall and the causes, over pictures with labelled boxes or no digit."""
-    countable = [(label, text) for label, text in pairs if label.boxes or not label.text]
-    n_labelled = sum(len(label.boxes) for label, _ in countable)
-    if not n_labelled or any(text.boxes is None for _, text in countable):
-        return dict.fromkeys(("box_recall", "missed", "misread", "false_digits"))
-    matches = [_match(label.boxes, text.boxes or ()) for label, text in countable]
-    n_met = sum(len(met) for met in matches)
-    return {
-        "box_recall": _share(n_met, n_labelled),
-        "missed": n_labelled - n_met,
-        "misread": sum(want != got for met in matches for want, got in met),
-        "false_digits": sum(len(text.boxes or ()) for _, text in countable) - n_met,
-    }
-
-
-def _match(labelled: Sequence[tuple[Box, str]], read: Sequence[tuple[Box, str]]) -> list[tuple[str, str]]:
-    """Pairs of true and read digits whose boxes meet, the best first, each box once."""
-    overlaps = sorted(
-        ((intersection_over_union(a, b), i, j) for i, (a, _) in enumerate(labelled) for j, (b, _) in enumerate(read)),
-        reverse=True,
-    )
-    used_labelled, used_read, met = set(), set(), []
-    for overlap, i, j in overlaps:
-        if overlap >= MIN_IOU and i not in used_labelled and j not in used_read:
-            used_labelled.add(i)
-            used_read.add(j)
-            met.append((labelled[i][1], read[j][1]))
-    return met
+def _measure_seconds(seconds: Sequence[float]) -> tuple[float | None, float | None]:
+    """The upper median and the 95th percentile by nearest rank."""
+    if not seconds:
+        return None, None
+    ranked = sorted(seconds)
+    return round(ranked[len(ranked) // 2], 4), round(ranked[ceil(0.95 * len(ranked)) - 1], 4)
 
 
 def _share(part: int, whole: int) -> float:

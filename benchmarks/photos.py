@@ -1,11 +1,11 @@
 """Read a folder of labelled photos with one or more pipelines, and print how well each did.
 
-    python -m benchmarks.photos --folder DIR --labels labels.json --pipeline digitcore --pipeline article
+    python -m benchmarks.photos --folder DIR --labels labels.json [--large] [--worst 10 --pictures runs/worst]
 
 labels.json is a list of {"file", "text": [a string for each line], "layout", "kind", "boxes": [[x, y, w, h, digit], …]}
 Layout "scattered" means that the digits have no order, kind "negative" that there is none; boxes may be left out.
-Seconds are from file to text, after one run to warm up; memory is the peak above the loaded state, of this process
-alone. The last line printed is JSON.
+Each pipeline runs in a process of its own. Seconds are from file to text, after one run to warm up; memory is the peak
+above the loaded state. The last line printed is JSON.
 
 On 46 photos and scans by strangers (345 digits, 7 pictures without any; they are not in the repository), one run:
 
@@ -20,85 +20,92 @@ Settings of finding.py (MIN_CLUTTER_RATIO, MIN_STEP_RATIO and others) were chose
 
 import argparse
 import json
-import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+import tempfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.photo_figures import PhotoFigures, PhotoLabel, PhotoText, measure_photos
-from benchmarks.pipelines import PIPELINE_NAMES, Pipeline, PipelineMissingError, load_pipeline
+import cv2
 
-COLUMNS = (
-    ("images", "images"),
-    ("digits", "digits"),
-    ("F1", "digit_f1"),
-    ("CER", "cer"),
-    ("exact", "exact"),
-    ("clean neg.", "clean_negatives"),
-    ("box recall", "box_recall"),
-    ("missed", "missed"),
-    ("misread", "misread"),
-    ("false", "false_digits"),
-    ("misordered", "misordered"),
-    ("median s", "median_seconds"),
+from benchmarks.photo_figures import Mistake, PhotoFigures, find_mistakes, measure_photos
+from benchmarks.photo_labels import PhotoLabel, PhotoText, load_labels
+from benchmarks.photo_pictures import draw_mistakes
+from benchmarks.photo_runs import PhotoRun, run_apart, write_large_picture
+from benchmarks.pipelines import PIPELINE_NAMES, PipelineMissingError
+from digitcore.imaging import load_image
+
+# Pictures that are drawn where --pictures says nothing else.
+N_WORST = 10
+# Heads of the table, and the keys of a pipeline's summary under them: what was read, what went wrong, what it took.
+TABLES = (
+    (
+        ("F1", "digit_f1"),
+        ("CER", "cer"),
+        ("exact", "exact_images"),
+        ("clean neg.", "clean_negatives"),
+        ("box recall", "box_recall"),
+        ("box precision", "box_precision"),
+    ),
+    (
+        ("missed", "missed"),
+        ("false", "false_digits"),
+        ("misread", "misread"),
+        ("misordered", "misordered"),
+        ("median s", "median_seconds"),
+        ("p95 s", "p95_seconds"),
+        ("peak MB", "peak_mb"),
+        ("12 MP s", "large_seconds"),
+        ("12 MP MB", "large_peak_mb"),
+    ),
 )
 
 
-@dataclass(frozen=True, slots=True)
-class PhotoRun:
-    """What one pipeline read in all pictures, its figures, and its peak memory above the loaded state, if known."""
-
-    texts: dict[str, PhotoText]
-    figures: PhotoFigures
-    peak_mb: float | None
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the pipelines and print the table."""
+    """Run the pipelines and print the tables."""
     options = _parse(arguments)
     labels = load_labels(options.labels, options.folder)
-    names = options.pipeline or ["digitcore"]
-    runs: dict[str, PhotoRun] = {}
-    for name in dict.fromkeys(names):
+    names = list(dict.fromkeys(options.pipeline or PIPELINE_NAMES))
+    summaries: dict[str, dict[str, Any]] = {}
+    missing: list[str] = []
+    for name in names:
         try:
-            pipeline = load_pipeline(name, options.checkpoint)
+            run = run_photos(name, options.checkpoint, options.folder, labels, options.large)
         except PipelineMissingError as err:
-            print(err)
+            missing.append(str(err))
             continue
-        runs[name] = run_pipeline(pipeline, options.folder, labels)
+        mistakes = find_mistakes(labels, run.texts)[: options.worst]
+        summaries[name] = summarize(measure_photos(labels, run.texts), run, mistakes)
         if options.predictions:
-            write_predictions(predictions_path(options.predictions, name, len(set(names))), runs[name].texts)
-        if options.list:
-            print_mistakes(name, labels, runs[name].texts)
-    print_table(runs)
-    summary = {name: {**run.figures.to_dict(), "peak_mb": run.peak_mb} for name, run in runs.items()}
-    print(json.dumps({"benchmark": "photos", "pipelines": summary}))
+            write_predictions(predictions_path(options.predictions, name, len(names)), run.texts)
+        if options.pictures:
+            write_pictures(options.pictures, name, options.folder, labels, run.texts, mistakes)
+    if not options.json:
+        print(*missing, *format_tables(summaries), *format_mistakes(summaries), sep="\n")
+    print(json.dumps({"benchmark": "photos", "images": len(labels), "pipelines": summaries}))
 
 
-def load_labels(path: Path, folder: Path) -> list[PhotoLabel]:
-    """The labels, each of whose pictures must be in the folder."""
-    labels = [PhotoLabel.from_dict(item) for item in json.loads(path.read_text())]
-    missing = [label.file for label in labels if not (folder / label.file).is_file()]
-    if missing:
-        raise SystemExit(f"{len(missing)} labelled pictures are not in {folder}, the first is {missing[0]}.")
-    return labels
+def run_photos(
+    name: str, checkpoint: str | None, folder: Path, labels: Sequence[PhotoLabel], is_large_too: bool
+) -> PhotoRun:
+    """Run a pipeline over the labelled pictures, and over the first one enlarged if that is asked for."""
+    paths = [folder / label.file for label in labels]
+    if not (is_large_too and paths):
+        return run_apart(name, checkpoint, paths)
+    with tempfile.TemporaryDirectory() as temporary:
+        large = Path(temporary) / "large.jpg"
+        write_large_picture(paths[0], large)
+        return run_apart(name, checkpoint, paths, large)
 
 
-def run_pipeline(pipeline: Pipeline, folder: Path, labels: Sequence[PhotoLabel]) -> PhotoRun:
-    """Read every labelled picture, timed; the first one is read once more beforehand, to warm up."""
-    if labels:
-        pipeline(folder / labels[0].file)
-    _reset_peak_memory()
-    loaded_mb = _memory_mb("VmRSS")
-    texts = {}
-    for label in labels:
-        started = time.perf_counter()
-        text = pipeline(folder / label.file)
-        texts[label.file] = PhotoText(text.lines, text.boxes, time.perf_counter() - started)
-    peak_mb = _memory_mb("VmHWM")
-    known = loaded_mb is not None and peak_mb is not None
-    return PhotoRun(texts, measure_photos(labels, texts), round(peak_mb - loaded_mb, 1) if known else None)
+def summarize(figures: PhotoFigures, run: PhotoRun, mistakes: Sequence[Mistake]) -> dict[str, Any]:
+    """A pipeline's part of the JSON line."""
+    return {
+        **figures.to_dict(),
+        "peak_mb": run.peak_mb,
+        "large_seconds": run.large_seconds,
+        "large_peak_mb": run.large_peak_mb,
+        "worst": [mistake.to_dict() for mistake in mistakes],
+    }
 
 
 def predictions_path(path: Path, name: str, n_pipelines: int) -> Path:
@@ -106,58 +113,59 @@ def predictions_path(path: Path, name: str, n_pipelines: int) -> Path:
     return path if n_pipelines == 1 else path.with_name(f"{path.stem}-{name}{path.suffix}")
 
 
-def write_predictions(path: Path, texts: dict[str, PhotoText]) -> None:
+def write_predictions(path: Path, texts: Mapping[str, PhotoText]) -> None:
     """As {file: {"lines", "digits", "seconds"}}."""
     path.write_text(json.dumps({file: text.to_dict() for file, text in texts.items()}, indent=1) + "\n")
 
 
-def print_mistakes(name: str, labels: Sequence[PhotoLabel], texts: dict[str, PhotoText]) -> None:
-    """A line for each picture that was not read right."""
-    for label in labels:
-        want, got = label.text, texts[label.file].text
-        right = want == got if label.has_order else sorted(want) == sorted(got)
-        if not right:
-            print(f"{name}: {label.file:32} want {want or '-'} got {got or '-'}")
+def write_pictures(
+    target: Path,
+    name: str,
+    folder: Path,
+    labels: Sequence[PhotoLabel],
+    texts: Mapping[str, PhotoText],
+    mistakes: Sequence[Mistake],
+) -> None:
+    """The worst pictures, annotated, as PIPELINE-RANK-NAME.jpg."""
+    target.mkdir(parents=True, exist_ok=True)
+    by_file = {label.file: label for label in labels}
+    for rank, mistake in enumerate(mistakes, 1):
+        drawn = draw_mistakes(load_image(folder / mistake.file), by_file[mistake.file], texts[mistake.file])
+        path = target / f"{name}-{rank:02}-{Path(mistake.file).stem}.jpg"
+        cv2.imwrite(str(path), cv2.cvtColor(drawn, cv2.COLOR_RGB2BGR))
 
 
-def print_table(runs: dict[str, PhotoRun]) -> None:
-    """A row for each pipeline."""
-    heads = ["pipeline", *(head for head, _ in COLUMNS), "peak MB"]
-    rows = [
-        [name, *(_cell(getattr(run.figures, field)) for _, field in COLUMNS), _cell(run.peak_mb)]
-        for name, run in runs.items()
+def format_tables(summaries: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """The lines of the tables: a row for each pipeline."""
+    lines: list[str] = []
+    for columns in TABLES:
+        # A column that nobody fills is left out: the large picture's, where it was not asked for.
+        filled = [(head, key) for head, key in columns if any(s[key] is not None for s in summaries.values())]
+        rows = [["pipeline", *(head for head, _ in filled)]]
+        rows += [[name, *(_format_cell(s[key]) for _, key in filled)] for name, s in summaries.items()]
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        for name, *cells in rows:
+            padded = (cell.rjust(width) for cell, width in zip(cells, widths[1:], strict=True))
+            lines.append("  ".join([name.ljust(widths[0]), *padded]))
+        lines.append("")
+    return lines
+
+
+def format_mistakes(summaries: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """A line for each of the worst pictures: what was wanted, what was got, and why."""
+    causes = (("missed", "missed"), ("false", "false"), ("misread", "misread"), ("misordered", "out of order"))
+    return [
+        f"{name}: {mistake['file']}: want {mistake['want'] or '-'} got {mistake['got'] or '-'}: "
+        + ", ".join(f"{mistake[key]} {words}" for key, words in causes if mistake[key])
+        for name, summary in summaries.items()
+        for mistake in summary["worst"]
     ]
-    widths = [max(len(row[i]) for row in [heads, *rows]) for i in range(len(heads))]
-    for row in [heads, *rows]:
-        print(
-            "  ".join(
-                cell.ljust(width) if i == 0 else cell.rjust(width)
-                for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-            )
-        )
 
 
-def _cell(value: Any) -> str:
+def _format_cell(value: Any) -> str:
     if value is None:
         return "-"
     return f"{value:.3f}" if isinstance(value, float) else str(value)
-
-
-def _memory_mb(field: str) -> float | None:
-    """VmRSS or VmHWM of this process in MB; None where the system does not tell."""
-    status = Path("/proc/self/status")
-    if not status.exists():
-        return None
-    line = next(line for line in status.read_text().splitlines() if line.startswith(f"{field}:"))
-    return int(line.split()[1]) / 1024
-
-
-def _reset_peak_memory() -> None:
-    """Let VmHWM start anew, where the system lets us."""
-    try:
-        Path("/proc/self/clear_refs").write_text("5")
-    except OSError:
-        return
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -165,17 +173,25 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--folder", type=Path, required=True, help="where the pictures are")
     parser.add_argument("--labels", type=Path, required=True, help="the labels, a JSON file")
     parser.add_argument(
-        "--pipeline", action="append", choices=PIPELINE_NAMES, help="may be given several times; digitcore if not given"
+        "--pipeline", action="append", choices=PIPELINE_NAMES, help="may be given several times; all if not given"
     )
     parser.add_argument(
         "--checkpoint",
         help="of the digitcore pipeline: a folder, a shipped name or a Hub id; the shipped one if not given",
     )
+    parser.add_argument("--large", action="store_true", help="time the first picture enlarged to 12 megapixels, too")
+    parser.add_argument("--worst", type=int, default=0, metavar="N", help="name the N worst pictures of each pipeline")
+    parser.add_argument(
+        "--pictures", type=Path, metavar="DIR", help="write them there, annotated; ten if N is not given"
+    )
     parser.add_argument(
         "--predictions", type=Path, help="write what was read; several pipelines write FILE-PIPELINE.json each"
     )
-    parser.add_argument("--list", action="store_true", help="print each picture that is not read right")
-    return parser.parse_args(arguments)
+    parser.add_argument("--json", action="store_true", help="print the JSON line alone")
+    options = parser.parse_args(arguments)
+    if options.pictures and not options.worst:
+        options.worst = N_WORST
+    return options
 
 
 if __name__ == "__main__":

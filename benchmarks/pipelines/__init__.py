@@ -10,7 +10,7 @@ from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 
-from benchmarks.photo_figures import PhotoText
+from benchmarks.photo_labels import PhotoText
 
 Pipeline = Callable[[Path], PhotoText]
 

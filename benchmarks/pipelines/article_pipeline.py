@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.photo_figures import PhotoText
+from benchmarks.photo_labels import PhotoText
 from benchmarks.pipelines import Pipeline
 from digitcore.classifier import DigitClassifier
 from digitcore.hub import load_pretrained

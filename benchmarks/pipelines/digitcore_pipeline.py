@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from benchmarks.photo_figures import PhotoText
+from benchmarks.photo_labels import PhotoText
 from benchmarks.pipelines import Pipeline
 from digitcore.reader import DigitReader
 

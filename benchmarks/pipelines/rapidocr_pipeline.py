@@ -6,7 +6,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from benchmarks.photo_figures import PhotoText
+from benchmarks.photo_labels import PhotoText
 from benchmarks.pipelines import Pipeline, PipelineMissingError
 from digitcore.imaging import load_image
 from digitcore.layout import group_lines
