@@ -35,7 +35,7 @@ class DetectorConfig:
 
     name: str = "custom"
     arguments: Mapping[str, Any] = field(default_factory=dict)
-    n_pages: int = 110_000
+    n_pages: int = 72_000
     batch_size: int = 16
     learning_rate: float = 0.002
     warmup_pages: int = 4_000
