@@ -305,7 +305,8 @@ def draw_strokes(strokes: Sequence[Stroke], pen_px: float) -> Mask:
     zoom = 4 if pen_px < 2 else 2 if pen_px < 6 else 1
     curves = [smooth_stroke(stroke) * zoom for stroke in strokes]
     points = np.concatenate(curves)
-    width = max(1, round(pen_px * zoom))
+    # A smooth line of cv2 comes out a pixel and a half wider than asked.
+    width = max(1, round(pen_px * zoom - 1.5))
     margin = width // 2 + 2 * zoom
     origin = points.min(axis=0) - margin
     w, h = (np.ceil((points.max(axis=0) - origin + margin) / zoom) * zoom).astype(int)

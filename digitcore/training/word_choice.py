@@ -32,7 +32,7 @@ kg cm Nr total pages room chapter note memo draft list from to subject copy name
 )
 ENDINGS = (".", ",", "!", "?", ":", "-")
 PRINT_ENDINGS = (".", ",", ";", ":", "!", "?")
-MIN_CLEAR_RATIO = 0.34
+MIN_CLEAR_RATIO = 0.4
 
 
 def _count_followers(words: tuple[str, ...]) -> dict[str, str]:
