@@ -170,9 +170,20 @@ class _PeakMemory:
 
     def _sample_children(self) -> None:
         children = Path(f"/proc/self/task/{os.getpid()}/children")
+        own_command = _read_command("self")
         while children.exists() and not self._is_done.wait(CHILD_SAMPLE_SECONDS):
             for child in children.read_text().split():
-                self._child_mb = max(self._child_mb, _memory_mb(child, "VmRSS") or 0.0)
+                # Until it starts its own program, a child is a copy of this process, and as large.
+                if _read_command(child) not in (own_command, None):
+                    self._child_mb = max(self._child_mb, _memory_mb(child, "VmRSS") or 0.0)
+
+
+def _read_command(process: str) -> bytes | None:
+    """A process's command line; None where the system does not tell, or the process has ended."""
+    try:
+        return Path(f"/proc/{process}/cmdline").read_bytes() or None
+    except OSError:
+        return None
 
 
 def _memory_mb(process: str, field: str) -> float | None:
