@@ -186,7 +186,8 @@ def detect(
         scale_wh = np.array(grey.shape[::-1], np.float32) / np.array(level.size_wh, np.float32)
         found.boxes[:] *= np.tile(scale_wh, 2)
         finds.append(found.pick(is_mine))
-    merged = merge_finds(finds, config)
+    # Of equally likely boxes that of the finest level is the most exact.
+    merged = merge_finds(finds[::-1], config)
     work = levels[-1]
     return Detections(
         clip_boxes(merged.boxes, grey.shape),

@@ -79,7 +79,7 @@ class PageNet(HubModel, library_name="digitcore", license="apache-2.0", pipeline
     """A U-Net from stride 4 down to stride 32 and back, with one 1×1 convolution for all that it says.
 
     A stem of two strided convolutions leaves no work at the picture's full size, where a CPU spends its time on moving
-    numbers; the first has no batch norm for the same reason. 2,186,951 parameters and 1.37 G multiply-adds for a
+    numbers; the first has no batch norm for the same reason. 2,125,463 parameters and 1.37 G multiply-adds for a
     picture of 384×384 at the default width.
     """
 
@@ -91,9 +91,7 @@ class PageNet(HubModel, library_name="digitcore", license="apache-2.0", pipeline
         """
         super().__init__()
         if type(width) is not int or not MIN_WIDTH <= width <= MAX_WIDTH or width % 2:
-            raise ConfigError(
-                f"PageNet's width must be an even number from {MIN_WIDTH} to {MAX_WIDTH}, got {width!r}."
-            )
+            raise ConfigError(f"PageNet's width must be an even number from {MIN_WIDTH} to {MAX_WIDTH}, got {width!r}.")
         self.stem = nn.Conv2d(N_CHANNELS, width // 2, kernel_size=5, stride=2, padding=2)
         self.down4 = ConvNorm(width // 2, width, stride=2)
         self.blocks4 = ResidualBlock(width)
