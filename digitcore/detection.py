@@ -329,9 +329,12 @@ def merge_finds(levels: Sequence[Finds], config: DetectionConfig = DetectionConf
 
 def intersect_boxes(first: npt.NDArray[np.float32], second: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     """(n, 4) and (m, 4) xywh → (n, m) areas that the boxes share."""
-    low = np.maximum(first[:, None, :2], second[None, :, :2])
-    high = np.minimum(first[:, None, :2] + first[:, None, 2:], second[None, :, :2] + second[None, :, 2:])
-    return np.maximum(high - low, 0).prod(axis=2)
+    widths, heights = (
+        np.minimum(first[:, None, axis] + first[:, None, axis + 2], second[:, axis] + second[:, axis + 2])
+        - np.maximum(first[:, None, axis], second[:, axis])
+        for axis in (0, 1)
+    )
+    return np.maximum(widths, 0) * np.maximum(heights, 0)
 
 
 def clip_boxes(boxes: npt.NDArray[np.float32], shape: tuple[int, ...]) -> npt.NDArray[np.float32]:

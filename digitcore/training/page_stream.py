@@ -54,8 +54,23 @@ def stream_batches(
         n_workers: processes that make them; 0 for this one.
     """
     source = _PageSource(maker, seed, batch_size, first_step, n_steps, dtype)
-    options = {"prefetch_factor": PREFETCH, "worker_init_fn": _start_worker} if n_workers else {}
-    return iter(DataLoader(source, batch_size=None, num_workers=n_workers, **options))
+    if not n_workers:
+        return iter(source)
+    # A forked process inherits OpenCV's pool without its threads, and would wait for them for ever: none at the fork.
+    n_threads = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        return iter(
+            DataLoader(
+                source,
+                batch_size=None,
+                num_workers=n_workers,
+                prefetch_factor=PREFETCH,
+                worker_init_fn=_start_worker,
+            )
+        )
+    finally:
+        cv2.setNumThreads(n_threads)
 
 
 class _PageSource(IterableDataset):

@@ -113,7 +113,7 @@ def check_same_run(state: RunState, config: RunConfig, data_digest: str, device:
         raise ConfigError("The unfinished run has other settings (" + "; ".join(differences) + "). Use the same ones.")
     if state.data_digest != data_digest:
         raise ConfigError(
-            "The unfinished run learnt from other images, or made other pages. Point --data (and --fonts) at the same ones."
+            "The unfinished run had other images or made other pages. Point --data and --fonts at the same ones."
         )
     if state.device != device.type:
         raise ConfigError(f"The unfinished run is one on {state.device}, not on {device.type}: name it with --device.")
