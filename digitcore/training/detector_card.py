@@ -75,7 +75,7 @@ def make_detector_card(name: str, config: DetectorConfig, metrics: Mapping[str, 
     last = metrics["history"][-1]
     figures = {"f1": last["validation_f1"], "recall": last["validation_recall"], "false": last["validation_false"]}
     return CARD.format(
-        **config.to_dict() | {"name": name},
+        **config.to_dict() | {"name": name, "n_pages": metrics["n_pages"]},
         **{key: "not measured" if value is None else f"{value:.3f}" for key, value in figures.items()},
         **{key: metrics[key] for key in ("n_parameters", "command", "device", "n_threads", "n_workers", "precision")},
         giga_multiply_adds=metrics["n_multiply_adds"] / 1e9,
