@@ -7,13 +7,11 @@ import numpy as np
 import torch
 from torch import nn
 
-from digitcore.detection import DetectionConfig, Finds, find_peaks, intersect_boxes, merge_finds, predict_maps
+from digitcore.detection import DetectionConfig, Finds, find_peaks, merge_finds, predict_maps
 from digitcore.detector import prepare_channels
+from digitcore.training.page_matching import match_finds
 from digitcore.training.pages import Page
 
-MIN_IOU = 0.5
-# A find with this share of its area within an ignored box is neither right nor wrong.
-MIN_EXCUSED = 0.5
 # Pages that the network looks at together.
 BATCH_SIZE = 16
 
@@ -82,20 +80,7 @@ def measure_pages(
 
 
 def score_page(finds: Finds, page: Page) -> PageScore:
-    """Match finds and digits, the likeliest find first, each to the free digit that it overlaps most."""
-    intersections = intersect_boxes(finds.boxes, page.boxes)
-    areas = finds.boxes[:, 2:].prod(axis=1)
-    overlaps = intersections / (areas[:, None] + page.boxes[:, 2:].prod(axis=1) - intersections)
-    excuses = intersect_boxes(finds.boxes, page.ignored) / areas[:, None]
-    is_excused = excuses.max(axis=1, initial=0) >= MIN_EXCUSED
-    labels = finds.probs.argmax(axis=1)
-    n_found = n_right = n_false = 0
-    for index in np.argsort(-finds.scores, kind="stable"):
-        best = overlaps[index].argmax() if len(page.boxes) else None
-        if best is not None and overlaps[index, best] >= MIN_IOU:
-            overlaps[:, best] = 0
-            n_found += 1
-            n_right += int(labels[index] == page.labels[best])
-        elif not is_excused[index]:
-            n_false += 1
-    return PageScore(1, len(page.boxes), n_found, n_right, n_false)
+    """Count what became of the finds of a page, and of its digits."""
+    matches = match_finds(finds.boxes, finds.scores, page)
+    n_right = int(matches.find_right(finds.probs.argmax(axis=1), page).sum())
+    return PageScore(1, len(page.boxes), int(matches.is_found.sum()), n_right, int(matches.is_false.sum()))
