@@ -41,7 +41,9 @@ class DetectionConfig:
         max_side_px: … to this; the first level for larger ones too.
         min_score: a digit is at least this likely.
         max_peaks: places that a level may propose, the likeliest first.
-        max_overlap: two finds with a larger intersection over union are one digit.
+        max_overlap: two finds with a larger intersection over union are one digit; …
+        slim_aspect: … two that are slimmer than this are taken to be this wide for it: ones that are found a stroke's
+            width apart are one.
         max_contained: a find with more of its area within one that is much larger and likelier is a part of it …
         max_part_ratio: … if its longer side is at most this share of the other's.
     """
@@ -53,6 +55,7 @@ class DetectionConfig:
     min_score: float = 0.3
     max_peaks: int = 800
     max_overlap: float = 0.45
+    slim_aspect: float = 0.4
     max_contained: float = 0.8
     max_part_ratio: float = 0.6
 
@@ -63,7 +66,7 @@ class DetectionConfig:
             raise ConfigError(f"level_sides_px must rise, from {SIZE_MULTIPLE} on; got {sides}.")
         if not 0 < self.min_side_px < self.max_side_px:
             raise ConfigError(f"need 0 < min_side_px < max_side_px, got {self.min_side_px} and {self.max_side_px}.")
-        for name in ("min_score", "max_overlap", "max_contained", "max_part_ratio"):
+        for name in ("min_score", "max_overlap", "slim_aspect", "max_contained", "max_part_ratio"):
             if not 0 < getattr(self, name) <= 1:
                 raise ConfigError(f"{name} must be above 0 and at most 1, got {getattr(self, name)}.")
         if self.native_level_ratio < 1 or self.max_peaks < 1:
@@ -307,8 +310,10 @@ def merge_finds(levels: Sequence[Finds], config: DetectionConfig = DetectionConf
     every = Finds(boxes, scores, probs).pick(order)
     intersections = intersect_boxes(every.boxes, every.boxes)
     areas = every.boxes[:, 2] * every.boxes[:, 3]
-    unions = areas[:, None] + areas[None] - intersections
-    is_same = intersections > config.max_overlap * unions
+    is_slim = every.boxes[:, 2] < config.slim_aspect * every.boxes[:, 3]
+    widened = _compare_boxes(_widen_boxes(every.boxes, config.slim_aspect))
+    overlaps = np.where(is_slim & is_slim[:, None], widened, _compare_boxes(every.boxes))
+    is_same = overlaps > config.max_overlap
     longest = every.boxes[:, 2:].max(axis=1, initial=0)
     is_part = (intersections > config.max_contained * areas) & (longest <= config.max_part_ratio * longest[:, None])
     kept, members, is_free = [], [], np.ones(len(every), bool)
@@ -325,6 +330,20 @@ def merge_finds(levels: Sequence[Finds], config: DetectionConfig = DetectionConf
     weights = np.stack(members)
     weights /= np.maximum(weights.sum(axis=1, keepdims=True), np.finfo(np.float32).tiny)
     return Finds(every.boxes[kept], every.scores[kept], (weights @ every.probs).astype(np.float32))
+
+
+def _widen_boxes(boxes: npt.NDArray[np.float32], aspect: float) -> npt.NDArray[np.float32]:
+    """Boxes about the same middles, at least this wide for their height."""
+    widths = np.maximum(boxes[:, 2], aspect * boxes[:, 3])
+    return np.stack([boxes[:, 0] + (boxes[:, 2] - widths) / 2, boxes[:, 1], widths, boxes[:, 3]], axis=1)
+
+
+def _compare_boxes(boxes: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """(n, 4) xywh → (n, n) intersections over unions; 0 for boxes without area."""
+    intersections = intersect_boxes(boxes, boxes)
+    areas = boxes[:, 2] * boxes[:, 3]
+    unions = areas[:, None] + areas[None] - intersections
+    return intersections / np.maximum(unions, np.finfo(np.float32).tiny)
 
 
 def intersect_boxes(first: npt.NDArray[np.float32], second: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

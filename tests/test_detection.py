@@ -117,6 +117,14 @@ def _intersect(a, b):
     return max(w, 0) * max(h, 0)
 
 
+def _overlap(a, b, slim_aspect):
+    """Intersection over union; two slim boxes are widened first."""
+    if all(box[2] < slim_aspect * box[3] for box in (a, b)):
+        a, b = ((x + w / 2 - slim_aspect * h / 2, y, slim_aspect * h, h) for x, y, w, h in (a, b))
+    shared = _intersect(a, b)
+    return shared / (a[2] * a[3] + b[2] * b[3] - shared)
+
+
 def _merge_naively(levels, config):
     """The rule in plain Python, one find at a time."""
     left = [find for level in levels for find in zip(level.boxes.tolist(), level.scores, level.probs, strict=True)]
@@ -124,11 +132,11 @@ def _merge_naively(levels, config):
     merged = []
     while left:
         leader, *others = left
-        box, area = leader[0], leader[0][2] * leader[0][3]
+        box = leader[0]
         group, left = [leader], []
         for other in others:
             shared, other_area = _intersect(box, other[0]), other[0][2] * other[0][3]
-            if shared > config.max_overlap * (area + other_area - shared):
+            if _overlap(box, other[0], config.slim_aspect) > config.max_overlap:
                 group.append(other)
             elif not (
                 shared > config.max_contained * other_area and max(other[0][2:]) <= config.max_part_ratio * max(box[2:])
@@ -183,6 +191,12 @@ def test_levels_that_agree_on_the_place_share_their_opinion():
 )
 def test_parts_of_a_digit_are_dropped_and_neighbours_are_not(second, n):
     assert len(merge_finds([_finds(((10, 10, 30, 40), 0.9, 8)), _finds(second)])) == n
+
+
+def test_ones_found_beside_their_stroke_are_one_and_two_ones_are_two():
+    one = ((10, 10, 4, 40), 0.9, 1)
+    assert len(merge_finds([_finds(one), _finds(((15, 10, 4, 40), 0.8, 1))])) == 1
+    assert len(merge_finds([_finds(one), _finds(((23, 10, 4, 40), 0.8, 1))])) == 2
 
 
 def test_boxes_without_area_do_not_stop_the_merge():
