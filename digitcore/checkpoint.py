@@ -133,7 +133,13 @@ class Checkpoint:
 
 
 def save_checkpoint(
-    folder: Path, model: nn.Module, config: CheckpointConfig, metrics: Mapping[str, Any], card: str
+    folder: Path,
+    model: nn.Module,
+    config: CheckpointConfig,
+    metrics: Mapping[str, Any],
+    card: str,
+    *,
+    half_precision: bool = False,
 ) -> str:
     """Write a checkpoint, over an older one if there is one.
 
@@ -145,6 +151,8 @@ def save_checkpoint(
         config: goes to config.json.
         metrics: JSON types; goes to metrics.json.
         card: the model card in Markdown, with the Hub's YAML header; goes to README.md.
+        half_precision: keep floats in 16 bits, for networks that compute in no more: half the file. They are loaded as
+            float32 all the same.
 
     Returns:
         The digest, as in `Checkpoint`.
@@ -154,6 +162,8 @@ def save_checkpoint(
     """
     folder = Path(folder)
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    if half_precision:
+        tensors = {name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}
     weights = safetensors.torch.save(tensors, metadata={"format": "pt"})
     if len(weights) > MAX_WEIGHTS_BYTES:
         raise CheckpointError(f"The weights take {len(weights):,} bytes; a checkpoint may have {MAX_WEIGHTS_BYTES:,}.")

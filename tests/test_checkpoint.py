@@ -90,6 +90,17 @@ def test_saving_over_another_checkpoint_replaces_it(folder):
     assert (loaded.digest, loaded.config.architecture) == (digest, "SeedCNN")
 
 
+def test_half_precision_halves_the_file_and_loads_as_float32(tmp_path):
+    model = SeedCNN()
+    for name, is_half in (("whole", False), ("half", True)):
+        save_checkpoint(tmp_path / name, model, CheckpointConfig("SeedCNN"), {}, "", half_precision=is_half)
+    whole, half = ((tmp_path / name / "model.safetensors").stat().st_size for name in ("whole", "half"))
+    assert half < 0.55 * whole
+    for ours, theirs in zip(load_checkpoint(tmp_path / "half").model.parameters(), model.parameters(), strict=True):
+        assert ours.dtype == torch.float32
+        torch.testing.assert_close(ours, theirs.detach(), rtol=1e-3, atol=1e-6)
+
+
 def test_missing_folder(tmp_path):
     with pytest.raises(CheckpointError, match="no checkpoint folder"):
         load_checkpoint(tmp_path / "nowhere")

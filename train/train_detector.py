@@ -118,7 +118,7 @@ class _Circumstances:
         """Write a checkpoint with all that is known; returns its digest."""
         metrics = self._measure(model, history)
         card = make_detector_card(self.config.name, self.config, metrics)
-        return save_checkpoint(folder, model, checkpoint_config(self.config), metrics, card)
+        return save_checkpoint(folder, model, checkpoint_config(self.config), metrics, card, half_precision=True)
 
     def _measure(self, model: nn.Module, history: Sequence[RoundResult]) -> dict[str, Any]:
         """Content of metrics.json."""
