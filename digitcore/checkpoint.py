@@ -75,6 +75,8 @@ class CheckpointConfig:
             raise ConfigError(f"architecture must be one of {known}, got {self.architecture!r}.")
         if not (math.isfinite(self.temperature) and self.temperature > 0):
             raise ConfigError(f"temperature must be a number above 0, got {self.temperature}.")
+        if self.is_digit_head != bool(self.arguments.get("is_digit_head", False)):
+            raise ConfigError(f"is_digit_head is {self.is_digit_head} here and not in arguments; the two must agree.")
 
     def to_dict(self) -> dict[str, Any]:
         """As config.json holds it."""

@@ -63,7 +63,7 @@ class DigitClassifier:
             images: (B, 28, 28) uint8, white on black, as `normalize_digits` makes them; B may be 0.
 
         Returns:
-            The calibrated probabilities. Without an is-digit head, the largest one stands for `is_digit`.
+            The calibrated probabilities. Without an is-digit head, the largest of the ten stands for `is_digit`.
 
         Raises:
             ImageError: if `images` has another shape or type.
@@ -75,14 +75,15 @@ class DigitClassifier:
         if len(images) == 0:
             return Classification(np.zeros((0, N_CLASSES), np.float32), np.zeros(0, np.float32))
         parts = [self._predict(images[start : start + MAX_BATCH]) for start in range(0, len(images), MAX_BATCH)]
-        probs = np.concatenate(parts)
-        return Classification(probs, probs.max(axis=1))
+        return Classification(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
 
     @torch.inference_mode()
-    def _predict(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        """(B, 28, 28) uint8 → (B, 10) float32."""
+    def _predict(self, images: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+        """(B, 28, 28) uint8 → (B, 10) and (B,) float32."""
         config = self.checkpoint.config
         batch = torch.from_numpy(np.ascontiguousarray(images)).to(self.device).float().div_(255.0)
         batch.sub_(config.normalization.mean).div_(config.normalization.std)
-        logits = self._model(batch.unsqueeze(1)).float()  # (B, 1, 28, 28) → (B, 10)
-        return (logits / config.temperature).softmax(dim=1).cpu().numpy()
+        logits = self._model(batch.unsqueeze(1)).float()  # (B, 1, 28, 28) → (B, 10 or 11)
+        probs = (logits[:, :N_CLASSES] / config.temperature).softmax(dim=1)
+        is_digit = logits[:, N_CLASSES].sigmoid() if config.is_digit_head else probs.amax(dim=1)
+        return probs.cpu().numpy(), is_digit.cpu().numpy()

@@ -56,6 +56,18 @@ def evaluate(
     return _stream(classifier, dataset, n_total, batch_size, min_report_interval_s)
 
 
+def measure_auroc(scores: npt.NDArray[np.floating], is_positive: npt.NDArray[np.bool_]) -> float:
+    """The chance that a positive has a higher score than a negative, ties counting half.
+
+    Args:
+        scores: (n,).
+        is_positive: (n,); both kinds must be there.
+    """
+    from sklearn.metrics import roc_auc_score
+
+    return float(roc_auc_score(is_positive, scores))
+
+
 def expected_calibration_error(confidences: npt.NDArray[np.floating], correct: npt.NDArray[np.bool_]) -> float:
     """Mean distance of accuracy from confidence over 15 equal-width bins, weighted by the images in each.
 

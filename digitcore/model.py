@@ -1,8 +1,9 @@
 """The digit networks: SeedCNN, the article's, and DigitNet, ours. Plain modules, no file access of their own.
 
 Both take (B, 1, 28, 28) float images, normalised with the mean and standard deviation that their checkpoint carries,
-and give (B, 10) logits. `PyTorchModelHubMixin` is there for strangers: `DigitNet.from_pretrained("user/name")` works
-without the rest of the package. Our own loading is stricter: `digitcore.checkpoint.load_checkpoint`.
+and give (B, 10) logits, DigitNet with its head an eleventh. `PyTorchModelHubMixin` is there for strangers:
+`DigitNet.from_pretrained("user/name")` works without the rest of the package. Our own loading is stricter:
+`digitcore.checkpoint.load_checkpoint`.
 """
 
 from typing import Any, Self
@@ -85,16 +86,19 @@ class DigitNet(HubModel, library_name="digitcore", license="apache-2.0", pipelin
     """Our network: a strided stem, a convolution at 14 px, then residual blocks at 7 and 4 px.
 
     Halving in the stem leaves no work at 28 px, where a CPU spends most of its time on moving numbers, and channels in
-    multiples of 32 fill the tiles of its matrix unit. 367,530 parameters and 12.7 M multiply-adds at the default width.
+    multiples of 32 fill the tiles of its matrix unit. 369,067 parameters with the head, 12.7 M multiply-adds.
     """
 
-    def __init__(self, width: int = 32) -> None:
+    def __init__(self, width: int = 32, is_digit_head: bool = False) -> None:
         """Build it.
 
         Args:
             width: channels of the stem; the later stages have 2, 2 and 3 times as many.
+            is_digit_head: whether an eleventh logit says if the image is a digit at all.
         """
         super().__init__()
+        if type(is_digit_head) is not bool:
+            raise ConfigError(f"DigitNet's is_digit_head must be true or false, got {is_digit_head!r}.")
         if type(width) is not int or not MIN_WIDTH <= width <= MAX_WIDTH:
             raise ConfigError(
                 f"DigitNet's width must be a whole number from {MIN_WIDTH} to {MAX_WIDTH}, got {width!r}."
@@ -105,10 +109,10 @@ class DigitNet(HubModel, library_name="digitcore", license="apache-2.0", pipelin
         self.block2 = ResidualBlock(2 * width)
         self.down3 = ConvNorm(2 * width, 3 * width, stride=2)
         self.block3 = ResidualBlock(3 * width)
-        self.fc = nn.Linear(3 * width * 4 * 4, N_CLASSES)
+        self.fc = nn.Linear(3 * width * 4 * 4, N_CLASSES + is_digit_head)
 
     def forward(self, images: Tensor) -> Tensor:
-        """(B, 1, 28, 28) float, normalised → (B, 10) logits."""
+        """(B, 1, 28, 28) float, normalised → (B, 10) logits; with the head (B, 11), the last for "is it a digit?"."""
         features = F.relu(self.stem(images), inplace=True)  # (B, W, 14, 14)
         features = F.relu(self.wide(features), inplace=True)  # (B, 2W, 14, 14)
         features = self.block2(F.relu(self.down2(features), inplace=True))  # (B, 2W, 7, 7)

@@ -29,8 +29,8 @@ from digitcore.checkpoint import Checkpoint, save_checkpoint
 from digitcore.classifier import DigitClassifier
 from digitcore.data import LabeledImages, load_mnist, load_uci
 from digitcore.device import autocast_dtype, describe_device, pick_device
-from digitcore.errors import CheckpointError, DigitcoreError
-from digitcore.evaluation import evaluate
+from digitcore.errors import CheckpointError, ConfigError, DigitcoreError
+from digitcore.evaluation import evaluate, measure_auroc
 from digitcore.model import count_multiply_adds, count_parameters
 from digitcore.training import (
     PRESETS,
@@ -43,10 +43,19 @@ from digitcore.training import (
     load_training_sets,
 )
 from digitcore.training.card import make_card
+from digitcore.training.crops import Crops, load_or_make_crops
+from digitcore.training.glyphs import DigitGlyphs
+from digitcore.training.pages import PageMaker
 from digitcore.training.state import STATE_NAME, load_state
+from digitcore.training.writing import Writing
 
 DEFAULT_PRESET = "digitnet"
-CHECKPOINTS_FOLDER, RUNS_FOLDER = Path("checkpoints"), Path("runs")
+CHECKPOINTS_FOLDER, RUNS_FOLDER, FONTS_FOLDER = Path("checkpoints"), Path("runs"), Path("fonts")
+# Beside the run folders, for all runs: what was thinned and cut up once.
+GLYPHS_NAME, CROPS_NAME = "glyphs", "crops"
+# Crops do not change with the run's seed, so that seeds can be compared.
+CROPS_SEEDS = {"crops": 0, "crops-validation": 1}
+N_VALIDATION_PAGES = 200
 EXIT_ERROR, EXIT_INTERRUPTED = 1, 130
 
 
@@ -65,7 +74,7 @@ def main(argv: list[str] | None = None) -> int:
 def _train(config: TrainConfig, options: argparse.Namespace, run_folder: Path) -> int:
     """Fit, measure, save; or stop at Ctrl-C."""
     device = pick_device(options.device)
-    sets = load_training_sets(config, options.data)
+    sets = _load_sets(config, options, run_folder)
     test = load_mnist("test", options.data)  # Found now rather than missed after an hour; read at the end.
     print(_announce(config, sets, device))
     if not options.resume and (run_folder / STATE_NAME).exists():
@@ -92,6 +101,26 @@ def _train(config: TrainConfig, options: argparse.Namespace, run_folder: Path) -
     (run_folder / STATE_NAME).unlink(missing_ok=True)
     print(f"{metrics['test_accuracy']:.2%} of {metrics['n_test']:,} test images right. Wrote {out} ({digest}).")
     return 0
+
+
+def _load_sets(config: TrainConfig, options: argparse.Namespace, run_folder: Path) -> TrainingSets:
+    """MNIST, and crops of synthetic pages where the recipe wants them; what took minutes to make is kept."""
+    sets = load_training_sets(config, options.data)
+    if not config.n_crop_pages:
+        return sets
+    if sets.validation is None:
+        raise ConfigError("Crops are calibrated on digits held out: train with holdout.")
+    print(f"Cutting up {config.n_crop_pages:,} synthetic pages; this takes minutes, and once only.", flush=True)
+    kept = run_folder.parent
+    made = []
+    for digits, split, n_pages, name in (
+        (sets.train, "train", config.n_crop_pages, "crops"),
+        (sets.validation, "test", N_VALIDATION_PAGES, "crops-validation"),
+    ):
+        glyphs = DigitGlyphs.from_images(digits, kept / GLYPHS_NAME)
+        maker = PageMaker(glyphs, Writing.from_folder(options.fonts, split))
+        made.append(load_or_make_crops(maker, n_pages, CROPS_SEEDS[name], name, kept / CROPS_NAME))
+    return replace(sets, crops=made[0], validation_crops=made[1])
 
 
 class _ProgressBar:
@@ -138,6 +167,8 @@ def _measure(
         *_, report = evaluate(classifier, dataset)
         figures |= {f"{name}_accuracy": report.n_correct / report.n, f"{name}_ece": round(report.ece, 6)}
         figures |= {f"n_{name}": report.n, f"{name}_interval": [round(bound, 5) for bound in report.interval]}
+    figures |= _measure_crops(classifier, sets.validation_crops)
+    sources = {"train": sets.train, "crops": sets.crops, "validation_crops": sets.validation_crops, **present}
     reduced = autocast_dtype(device) if config.reduced_precision else None
     return figures | {
         "measured": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d"),
@@ -149,7 +180,8 @@ def _measure(
         "training": config.to_dict(),
         "data": {
             name: {"name": dataset.name, "n": len(dataset), "sha256": dataset.digest()}
-            for name, dataset in {"train": sets.train, **present}.items()
+            for name, dataset in sources.items()
+            if dataset is not None
         },
         "versions": {"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__},
         "device": describe_device(device),
@@ -157,6 +189,20 @@ def _measure(
         "precision": str(reduced or torch.float32).removeprefix("torch."),
         "seconds": round(sum(epoch.seconds for epoch in result.history), 1),
         "history": [epoch.to_dict() for epoch in result.history],
+    }
+
+
+def _measure_crops(classifier: DigitClassifier, crops: Crops | None) -> dict[str, Any]:
+    """How well crops of pages never learnt from are read, and digits told from others."""
+    if crops is None:
+        return {}
+    says = classifier.classify(crops.images)
+    is_right = says.probs.argmax(axis=1)[crops.is_digit] == crops.labels[crops.is_digit]
+    return {
+        "crops_accuracy": float(is_right.mean()),
+        "crops_is_digit_auroc": measure_auroc(says.is_digit, crops.is_digit),
+        "crops_is_digit_accuracy": float(((says.is_digit >= 0.5) == crops.is_digit).mean()),
+        "n_crops_validation": len(crops),
     }
 
 
@@ -168,6 +214,9 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--preset", choices=PRESETS, default=DEFAULT_PRESET, help="the recipe (default: %(default)s)")
     parser.add_argument(
         "--data", type=Path, metavar="DIR", help="folder that holds MNIST/raw (default: DIGITCORE_DATA)"
+    )
+    parser.add_argument(
+        "--fonts", type=Path, metavar="DIR", default=FONTS_FOLDER, help="folder of fonts (default: %(default)s)"
     )
     parser.add_argument("--out", type=Path, metavar="DIR", help="the checkpoint's folder (default: checkpoints/PRESET)")
     parser.add_argument(

@@ -95,6 +95,8 @@ class TrainConfig:
         ema_decay: weights are averaged over the last 1 / (1 - this) steps or so; 0 for no averaging.
         holdout: keep MNIST's last 5,000 training images for choosing; else train on all 60,000.
         augmentation: how images are varied; None leaves them alone.
+        n_crop_pages: synthetic pages that are cut up for more digits, and for what is none; 0 for MNIST alone.
+        is_digit_weight: of the loss of "is it a digit?", beside that of the ten classes.
         seed: of the weights, the order of the images and the augmentation.
         reduced_precision: bfloat16 where the hardware has it.
     """
@@ -115,6 +117,8 @@ class TrainConfig:
     ema_decay: float = 0.0
     holdout: bool = False
     augmentation: AugmentationConfig | None = None
+    n_crop_pages: int = 0
+    is_digit_weight: float = 1.0
     seed: int = 0
     reduced_precision: bool = True
 
@@ -133,6 +137,15 @@ class TrainConfig:
         check(self.max_gradient_norm >= 0, "max_gradient_norm", "at least 0", self.max_gradient_norm)
         check(0 <= self.label_smoothing < 1, "label_smoothing", "from 0 to below 1", self.label_smoothing)
         check(0 <= self.ema_decay < 1, "ema_decay", "from 0 to below 1", self.ema_decay)
+        check(self.n_crop_pages >= 0, "n_crop_pages", "at least 0", self.n_crop_pages)
+        check(self.is_digit_weight >= 0, "is_digit_weight", "at least 0", self.is_digit_weight)
+        has_head = bool(self.arguments.get("is_digit_head", False))
+        check(
+            has_head == (self.n_crop_pages > 0),
+            "n_crop_pages",
+            "above 0 with an is-digit head, else 0",
+            self.n_crop_pages,
+        )
         check(0 <= self.seed < 2**63, "seed", "a whole number from 0 on", self.seed)
 
     def learning_rate_at(self, step: int, n_steps_per_epoch: int) -> float:
@@ -198,8 +211,8 @@ PRESETS: dict[str, TrainConfig] = {
         TrainConfig(
             name="digitnet",
             architecture="DigitNet",
-            arguments={"width": 32},
-            n_epochs=30,
+            arguments={"width": 32, "is_digit_head": True},
+            n_epochs=16,
             batch_size=128,
             optimizer="adamw",
             learning_rate=0.003,
@@ -209,6 +222,7 @@ PRESETS: dict[str, TrainConfig] = {
             ema_decay=0.999,
             holdout=True,
             augmentation=DIGITNET_AUGMENTATION,
+            n_crop_pages=2_500,
         ),
     )
 }

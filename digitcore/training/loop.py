@@ -7,6 +7,8 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor, nn
@@ -16,9 +18,11 @@ from digitcore.data import LabeledImages, load_mnist, split_train
 from digitcore.device import autocast_dtype, pick_device
 from digitcore.errors import ConfigError
 from digitcore.model import ARCHITECTURES
+from digitcore.results import N_CLASSES
 from digitcore.training.augmentation import BatchAugmenter
-from digitcore.training.calibration import fit_temperature
+from digitcore.training.calibration import fit_platt, fit_temperature
 from digitcore.training.config import TrainConfig
+from digitcore.training.crops import NOT_A_DIGIT, Crops
 from digitcore.training.optimization import make_optimizer, set_learning_rate, update_average
 from digitcore.training.results import EpochResult, FitResult, TrainingSets
 from digitcore.training.state import (
@@ -112,10 +116,16 @@ class _Run:
         self.augmenter = None
         if config.augmentation is not None:
             self.augmenter = BatchAugmenter(config.augmentation, config.seed, device)
-        self.images = torch.from_numpy(sets.train.images).to(device)[:, None]  # (N, 1, 28, 28) uint8
-        self.labels = torch.from_numpy(sets.train.labels).to(device)
-        self.data_digest = sets.train.digest()
-        self.n_steps_per_epoch = -(-len(sets.train) // config.batch_size)
+        self.has_head = bool(config.arguments.get("is_digit_head", False))
+        if self.has_head and sets.crops is None:
+            raise ConfigError("An is-digit head learns from crops, and there are none.")
+        parts = [sets.train] if sets.crops is None else [sets.train, sets.crops]
+        images, labels = (np.concatenate([getattr(part, name) for part in parts]) for name in ("images", "labels"))
+        self.images = torch.from_numpy(images).to(device)[:, None]  # (N, 1, 28, 28) uint8
+        self.labels = torch.from_numpy(labels).to(device)  # NOT_A_DIGIT for what is none
+        self.n_digits = int((labels >= 0).sum())
+        self.data_digest = "+".join(part.digest() for part in parts)
+        self.n_steps_per_epoch = -(-len(labels) // config.batch_size)
         self.history: list[EpochResult] = []
 
     @property
@@ -140,7 +150,7 @@ class _Run:
                 update_average(self.average, self.model, n_before, self.config.ema_decay)
             _call(on_step, epoch + 1, step + 1, self.n_steps_per_epoch)
         n_images = len(self.labels)
-        mean_loss, accuracy = total_loss.item() / n_images, n_correct.item() / n_images
+        mean_loss, accuracy = total_loss.item() / n_images, n_correct.item() / self.n_digits
         seconds = time.perf_counter() - start
         learning_rate = self.optimizer.param_groups[0]["lr"]
         validation = self._validate()
@@ -179,10 +189,21 @@ class _Run:
         if self.sets.validation is not None:
             logits = predict_logits(self.final_model, self.sets.validation, self.device, None)
             temperature = fit_temperature(logits, torch.from_numpy(self.sets.validation.labels))
+        if self.has_head and self.sets.validation_crops is not None:
+            self._calibrate_head(self.sets.validation_crops)
         checkpoint_config = CheckpointConfig(
-            self.config.architecture, dict(self.config.arguments), MNIST_NORMALIZATION, temperature
+            self.config.architecture, dict(self.config.arguments), MNIST_NORMALIZATION, temperature, self.has_head
         )
         return FitResult(self.final_model.cpu().eval(), checkpoint_config, tuple(self.history))
+
+    @torch.no_grad()
+    def _calibrate_head(self, crops: Crops) -> None:
+        """Scale and shift the eleventh logit until a half means as often a digit as not."""
+        logits = predict_presence(self.final_model, crops.images, self.device)
+        scale, shift = fit_platt(logits, torch.from_numpy(crops.is_digit))
+        layer = self.final_model.fc
+        layer.weight[N_CLASSES] *= scale
+        layer.bias[N_CLASSES] = scale * layer.bias[N_CLASSES] + shift
 
     def _batches(self) -> Iterator[Tensor]:
         """Indices of each step's images, on the device."""
@@ -198,13 +219,30 @@ class _Run:
         with torch.autocast(self.device.type, dtype=self.dtype, enabled=self.dtype is not None):
             logits = self.model(images)
         logits = logits.float()
-        loss = F.cross_entropy(logits, labels, label_smoothing=self.config.label_smoothing)
+        loss = self._loss(logits, labels)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         if self.config.max_gradient_norm:
             nn.utils.clip_grad_norm_(self.model.parameters(), self.config.max_gradient_norm)
         self.optimizer.step()
-        return loss.detach(), (logits.argmax(1) == labels).sum()
+        return loss.detach(), (logits[:, :N_CLASSES].argmax(1) == labels).sum()
+
+    def _loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Of the ten classes where there is a digit, and of whether there is one where the network says so."""
+        is_digit = labels >= 0
+        # Summed by hand: a batch without digits has the loss zero, not none.
+        losses = F.cross_entropy(
+            logits[:, :N_CLASSES],
+            labels,
+            ignore_index=NOT_A_DIGIT,
+            reduction="sum",
+            label_smoothing=self.config.label_smoothing,
+        )
+        loss = losses / is_digit.sum().clamp(min=1)
+        if not self.has_head:
+            return loss
+        presence = F.binary_cross_entropy_with_logits(logits[:, N_CLASSES], is_digit.float())
+        return loss + self.config.is_digit_weight * presence
 
     def _validate(self) -> tuple[float | None, float | None]:
         """Loss and accuracy on the images held out."""
@@ -223,11 +261,23 @@ def normalize(images: Tensor) -> Tensor:
     return images.contiguous(memory_format=torch.channels_last)
 
 
-@torch.inference_mode()
 def predict_logits(model: nn.Module, dataset: LabeledImages, device: torch.device, dtype: torch.dtype | None) -> Tensor:
-    """(N, 10) float32 logits on the CPU, of images as they are."""
+    """(N, 10) float32 logits of the classes on the CPU, of images as they are."""
+    return _predict(model, dataset.images, device, dtype)[:, :N_CLASSES]
+
+
+def predict_presence(model: nn.Module, images: npt.NDArray[np.uint8], device: torch.device) -> Tensor:
+    """(N,) float32 logits of "is it a digit?" on the CPU, of images (N, 28, 28) as they are."""
+    return _predict(model, images, device, None)[:, N_CLASSES]
+
+
+@torch.inference_mode()
+def _predict(
+    model: nn.Module, images: npt.NDArray[np.uint8], device: torch.device, dtype: torch.dtype | None
+) -> Tensor:
+    """All that the network says."""
     model.eval()
-    batches = torch.from_numpy(dataset.images).split(EVALUATION_BATCH_SIZE)
+    batches = torch.from_numpy(images).split(EVALUATION_BATCH_SIZE)
     logits = []
     with torch.autocast(device.type, dtype=dtype, enabled=dtype is not None):
         for batch in batches:

@@ -7,14 +7,24 @@ from torch import nn
 
 from digitcore.checkpoint import CheckpointConfig
 from digitcore.data import LabeledImages
+from digitcore.training.crops import Crops
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TrainingSets:
-    """What to learn from and what to choose by; `validation` is None where nothing is held out."""
+    """What to learn from and what to choose by.
+
+    Attributes:
+        train: digits.
+        validation: digits held out; None where nothing is.
+        crops: digits and others as the photo reader cuts them, to learn from as well.
+        validation_crops: the same, of other digits, fonts and pages.
+    """
 
     train: LabeledImages
     validation: LabeledImages | None = None
+    crops: Crops | None = None
+    validation_crops: Crops | None = None
 
 
 @dataclass(frozen=True, slots=True)
