@@ -15,7 +15,7 @@ from digitcore.errors import DigitcoreError
 from digitcore.reader import DigitReader
 from digitcore.ui.build import build_app, launch_options
 
-CHECKPOINT_VARIABLE = "DIGITCORE_CHECKPOINT"
+CHECKPOINT_VARIABLE, DETECTOR_VARIABLE = "DIGITCORE_CHECKPOINT", "DIGITCORE_DETECTOR"
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 7860
 
@@ -38,6 +38,11 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
         default=os.environ.get(CHECKPOINT_VARIABLE) or None,
         help=f"folder or Hub repo (user/name@revision); default: ${CHECKPOINT_VARIABLE}, else the shipped one",
     )
+    parser.add_argument(
+        "--detector",
+        default=os.environ.get(DETECTOR_VARIABLE) or None,
+        help=f"the same for the page network; default: ${DETECTOR_VARIABLE}, else the shipped one",
+    )
     return parser.parse_args(argv)
 
 
@@ -47,12 +52,13 @@ def main(argv: list[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
     try:
-        reader = DigitReader.from_pretrained(arguments.checkpoint)
+        reader = DigitReader.from_pretrained(arguments.checkpoint, detector=arguments.detector)
     except DigitcoreError as err:
         print(f"digitcore cannot start: {err}", file=sys.stderr)
         return 1
     # The first call of a network is slow; let it not be the first visitor's.
     reader.classifier.classify(np.zeros((1, 28, 28), np.uint8))
+    reader.read_photo(np.full((768, 1024), 255, np.uint8))
     demo = build_app(reader, find_revision(arguments.checkpoint))
     try:
         demo.launch(server_name=arguments.host, server_port=arguments.port, share=arguments.share, **launch_options())

@@ -28,6 +28,11 @@ class Classification:
     probs: npt.NDArray[np.float32]
     is_digit: npt.NDArray[np.float32]
 
+    @property
+    def confidence(self) -> npt.NDArray[np.float32]:
+        """(B,) float32: no more than that it is a digit, and no more than which one."""
+        return np.minimum(self.is_digit, self.probs.max(axis=1, initial=0.0))
+
 
 class DigitClassifier:
     """A digit network on its device, ready to answer; holds no state between calls."""

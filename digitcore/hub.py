@@ -27,7 +27,7 @@ from digitcore.errors import CheckpointError
 
 SHIPPED_FOLDER = Path(__file__).resolve().parent.parent / "checkpoints"
 SHIPPED_NAMES = ("digitnet", "seed")
-DEFAULT_NAME = "digitnet"
+DEFAULT_NAME, DEFAULT_DETECTOR = "digitnet", "detector"
 REPO_PATTERN = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+)(?:@(?P<revision>[\w./-]+))?", re.ASCII)
 # Nothing else of a repository is ever fetched.
 CHECKPOINT_FILES = [WEIGHTS_NAME, CONFIG_NAME, METRICS_NAME, CARD_NAME]
@@ -37,8 +37,8 @@ def load_pretrained(name: str | Path | None = None, revision: str | None = None)
     """Load a checkpoint by name.
 
     Args:
-        name: a folder, "digitnet" or "seed" for a shipped one, or `user/name` or `user/name@revision` on the Hub;
-            None is the shipped DigitNet.
+        name: a folder, "digitnet", "seed" or "detector" for a shipped one, or `user/name` or `user/name@revision` on
+            the Hub; None is the shipped DigitNet.
         revision: branch, tag or commit on the Hub.
 
     Returns:
@@ -48,7 +48,7 @@ def load_pretrained(name: str | Path | None = None, revision: str | None = None)
         CheckpointError: if there is none of that name, or it is damaged.
     """
     folder = resolve_checkpoint(name, revision)
-    if name is None or str(name) in SHIPPED_NAMES or Path(name).is_dir():
+    if _is_shipped(name) or Path(name).is_dir():
         return load_checkpoint(folder)
     return load_named(folder, str(name).partition("@")[0])
 
@@ -84,7 +84,7 @@ def resolve_checkpoint(name: str | Path | None = None, revision: str | None = No
     Raises:
         CheckpointError: if there is none of that name, or the Hub does not give it.
     """
-    if name is None or str(name) in SHIPPED_NAMES:
+    if _is_shipped(name):
         folder = SHIPPED_FOLDER / str(name or DEFAULT_NAME)
     else:
         folder = Path(name)
@@ -101,6 +101,10 @@ def resolve_checkpoint(name: str | Path | None = None, revision: str | None = No
     if revision is not None and match["revision"] is not None:
         raise CheckpointError(f'"{name}" names a revision already; "{revision}" was given as well. Give one.')
     return pull(match["repo"], revision or match["revision"])
+
+
+def _is_shipped(name: str | Path | None) -> bool:
+    return name is None or str(name) in (*SHIPPED_NAMES, DEFAULT_DETECTOR)
 
 
 def pull(repo_id: str, revision: str | None = None) -> Path:

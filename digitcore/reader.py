@@ -2,35 +2,46 @@
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from digitcore.classifier import DigitClassifier
-from digitcore.errors import CheckpointError
-from digitcore.finding import find_photo_candidates
-from digitcore.hub import load_pretrained
+from digitcore.detection import PageDetector
+from digitcore.finding import find_in_photo, turn_box
+from digitcore.fusion import fuse_classes, fuse_presence
+from digitcore.hub import DEFAULT_DETECTOR, load_pretrained
 from digitcore.imaging import Picture, load_image
 from digitcore.layout import group_lines
 from digitcore.preprocessing import normalize_digits
-from digitcore.results import Candidate, Digit, Finding, Reading, Reason, Rejected, Stages, Timings
+from digitcore.results import N_CLASSES, Candidate, Digit, Finding, Reading, Reason, Rejected, Stages, Timings
 from digitcore.segmentation import find_in_sketch
 from digitcore.splitting import choose_segments, propose_segments
 
-# How candidates are found until a network does it: named in each reading.
-FINDER_NAME = "components"
 # On a pad nearly all ink is meant as a digit; in a photo most of it is not.
 MIN_SKETCH_CONFIDENCE = 0.4
-MIN_PHOTO_CONFIDENCE = 0.6
+MIN_PHOTO_CONFIDENCE = 0.5
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Opinions:
+    """Of n candidates: which digit, (n, 10); whether it is one, (n,); and what was looked at, (n, 28, 28) uint8."""
+
+    candidates: Sequence[Candidate]
+    probs: npt.NDArray[np.float32]
+    presence: npt.NDArray[np.float32]
+    images: npt.NDArray[np.uint8]
 
 
 class DigitReader:
     """Reads the handwritten digits in a picture."""
 
-    def __init__(self, classifier: DigitClassifier) -> None:
-        """Wrap a classifier; `from_pretrained` is the usual way."""
+    def __init__(self, classifier: DigitClassifier, detector: PageDetector) -> None:
+        """Wrap two networks; `from_pretrained` is the usual way."""
         self.classifier = classifier
+        self.detector = detector
 
     @classmethod
     def from_pretrained(
@@ -47,7 +58,7 @@ class DigitReader:
         Args:
             checkpoint: a folder, a shipped checkpoint's name, or a Hub repo id (user/name); None is the shipped one.
             revision: branch, tag or commit on the Hub.
-            detector: a PageNet checkpoint. None is the built-in finder; there is no other yet.
+            detector: of photos' digits, likewise.
             detector_revision: of the detector, on the Hub.
             device: as torch spells it; None picks.
 
@@ -58,16 +69,13 @@ class DigitReader:
             CheckpointError: if a checkpoint is missing, damaged or of another kind.
             DeviceError: if the device is not there.
         """
-        if detector is not None or detector_revision is not None:
-            raise CheckpointError(
-                "This version finds digits by connected components and loads no detector. Leave `detector` out."
-            )
-        return cls(DigitClassifier(load_pretrained(checkpoint, revision), device))
+        classifier = DigitClassifier(load_pretrained(checkpoint, revision), device)
+        return cls(classifier, PageDetector(load_pretrained(detector or DEFAULT_DETECTOR, detector_revision), device))
 
     @property
     def detector_label(self) -> str:
-        """How candidates are found: name@hash of a detector's checkpoint, or the name of the method."""
-        return FINDER_NAME
+        """name@hash of the detector's checkpoint."""
+        return self.detector.label
 
     def read_sketch(self, picture: Picture, keep_stages: bool = False) -> Reading:
         """Read digits drawn on an even ground, dark on light or light on dark.
@@ -82,10 +90,10 @@ class DigitReader:
         Raises:
             ImageError: if the picture cannot be read.
         """
-        return self._read_picture(picture, find_in_sketch, MIN_SKETCH_CONFIDENCE, keep_stages)
+        return self._read_picture(picture, find_in_sketch, self._read_sketched, MIN_SKETCH_CONFIDENCE, keep_stages)
 
     def read_photo(self, picture: Picture, keep_stages: bool = False) -> Reading:
-        """Read digits in a photo or scan.
+        """Read digits in a photo or scan, however light, paper and what else is on it.
 
         Args:
             picture: path, bytes, PIL image, or (H, W, 3) RGB or (H, W) grey uint8 array.
@@ -97,12 +105,13 @@ class DigitReader:
         Raises:
             ImageError: if the picture cannot be read.
         """
-        return self._read_picture(picture, find_photo_candidates, MIN_PHOTO_CONFIDENCE, keep_stages)
+        return self._read_picture(picture, self._find_in_photo, self._read_found, MIN_PHOTO_CONFIDENCE, keep_stages)
 
     def _read_picture(
         self,
         picture: Picture,
         find: Callable[[npt.NDArray[np.uint8]], Finding],
+        judge: Callable[[Sequence[Candidate]], _Opinions],
         min_confidence: float,
         keep_stages: bool,
     ) -> Reading:
@@ -112,8 +121,10 @@ class DigitReader:
         decoded = time.perf_counter()
         finding = find(rgb)
         located = time.perf_counter()
-        digits, rejected, images = self._classify(finding.candidates, min_confidence)
+        opinions = judge(finding.candidates)
+        digits, rejected, order = _arrange(opinions, min_confidence, finding.rotation, rgb.shape)
         finished = time.perf_counter()
+        images = opinions.images[order]
         return Reading(
             digits=digits,
             rejected=finding.rejected + rejected,
@@ -121,13 +132,25 @@ class DigitReader:
             model=self.classifier.label,
             detector=self.detector_label,
             timings=Timings(1e3 * (decoded - started), 1e3 * (located - decoded), 1e3 * (finished - located)),
-            stages=Stages(rgb, finding.contrast, None, finding.ink, images) if keep_stages else None,
+            rotation=finding.rotation,
+            stages=Stages(rgb, finding.contrast, finding.heatmap, finding.ink, images) if keep_stages else None,
         )
 
-    def _classify(
-        self, candidates: Sequence[Candidate], min_confidence: float
-    ) -> tuple[tuple[Digit, ...], tuple[Rejected, ...], npt.NDArray[np.uint8]]:
-        """Candidates in, reading out: classify in one batch, refuse the unclear, put the rest in reading order."""
+    def _find_in_photo(self, rgb: npt.NDArray[np.uint8]) -> Finding:
+        return find_in_photo(rgb, self.detector)
+
+    def _read_found(self, candidates: Sequence[Candidate]) -> _Opinions:
+        """The second look at what the detector found; both opinions make one."""
+        images = normalize_digits([candidate.ink for candidate in candidates])
+        alone = self.classifier.classify(images)
+        in_place = np.array([candidate.probs for candidate in candidates], np.float32).reshape(-1, N_CLASSES)
+        scores = np.array([candidate.score for candidate in candidates], np.float32)
+        presence = fuse_presence(scores, alone.is_digit)
+        probs = fuse_classes(in_place, alone.probs) * presence[:, None]
+        return _Opinions(candidates, probs, presence, images)
+
+    def _read_sketched(self, candidates: Sequence[Candidate]) -> _Opinions:
+        """Cut candidates where digits may touch, classify all pieces in one batch, keep the best way through."""
         lattices = [propose_segments(candidate) for candidate in candidates]
         segments = [segment for lattice in lattices for segment in lattice]
         images = normalize_digits([segment.candidate.ink for segment in segments])
@@ -135,17 +158,26 @@ class DigitReader:
         chosen: list[int] = []
         offset = 0
         for lattice in lattices:
-            confidences = classification.is_digit[offset : offset + len(lattice)].tolist()
+            confidences = classification.confidence[offset : offset + len(lattice)].tolist()
             chosen += [offset + i for i in choose_segments(lattice, confidences)]
             offset += len(lattice)
-        clear = [i for i in chosen if classification.is_digit[i] >= min_confidence]
-        rejected = tuple(Rejected(segments[i].candidate.box, Reason.UNCLEAR) for i in chosen if i not in clear)
-        digits: list[Digit] = []
-        order: list[int] = []
-        for line, members in enumerate(group_lines([segments[i].candidate.box for i in clear])):
-            for i in (clear[member] for member in members):
-                probs = tuple(float(p) for p in classification.probs[i])
-                value = int(np.argmax(probs))
-                digits.append(Digit(value, min(probs[value], 1.0), segments[i].candidate.box, line, probs))
-                order.append(i)
-        return tuple(digits), rejected, images[order]
+        pieces = [segments[i].candidate for i in chosen]
+        return _Opinions(pieces, classification.probs[chosen], classification.confidence[chosen], images[chosen])
+
+
+def _arrange(
+    opinions: _Opinions, min_confidence: float, rotation: int, shape: tuple[int, ...]
+) -> tuple[tuple[Digit, ...], tuple[Rejected, ...], list[int]]:
+    """Refuse the unclear, put the rest in reading order; the order is given as indices too."""
+    clear = np.flatnonzero(opinions.presence >= min_confidence).tolist()
+    unclear = np.flatnonzero(opinions.presence < min_confidence).tolist()
+    rejected = tuple(Rejected(opinions.candidates[i].box, Reason.UNCLEAR) for i in unclear)
+    digits: list[Digit] = []
+    order: list[int] = []
+    for line, members in enumerate(group_lines([turn_box(opinions.candidates[i].box, rotation, shape) for i in clear])):
+        for i in (clear[member] for member in members):
+            probs = tuple(float(p) for p in opinions.probs[i])
+            value = int(np.argmax(probs))
+            digits.append(Digit(value, min(probs[value], 1.0), opinions.candidates[i].box, line, probs))
+            order.append(i)
+    return tuple(digits), rejected, order

@@ -178,7 +178,8 @@ def test_announce_clears_the_last_report(parts):
 def test_list_checkpoints_offers_the_apps_own_only_if_it_is_none_of_those_shipped(seed_reader):
     choices, default = accuracy_tab._list_checkpoints(seed_reader)
     assert [name for _, name in choices] == ["digitnet", "seed"] and default == "seed"
-    other = DigitReader(DigitClassifier(replace(load_pretrained("seed"), name="mine", digest="1234567"), "cpu"))
+    mine = DigitClassifier(replace(load_pretrained("seed"), name="mine", digest="1234567"), "cpu")
+    other = DigitReader(mine, seed_reader.detector)
     choices, default = accuracy_tab._list_checkpoints(other)
     assert choices[0] == ("This app's: mine@1234567", "own") and default == "own"
     assert accuracy_tab._find_choice(other, "own") is other.classifier

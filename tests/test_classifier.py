@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from digitcore.checkpoint import Checkpoint, CheckpointConfig
-from digitcore.classifier import MAX_BATCH, DigitClassifier
+from digitcore.classifier import MAX_BATCH, Classification, DigitClassifier
 from digitcore.errors import ImageError
 
 
@@ -53,3 +53,11 @@ def test_classify_refuses_other_shapes(shape):
         _classifier().classify(np.zeros(shape, np.uint8))
     with pytest.raises(ImageError, match="uint8"):
         _classifier().classify(np.zeros((1, 28, 28), np.float32))
+
+
+def test_confidence_is_the_lesser_of_whether_and_which():
+    probs = np.full((2, 10), 0.02, np.float32)
+    probs[:, 3] = 0.82
+    says = Classification(probs, np.array([0.3, 0.95], np.float32))
+    np.testing.assert_allclose(says.confidence, [0.3, 0.82])
+    assert Classification(np.zeros((0, 10), np.float32), np.zeros(0, np.float32)).confidence.shape == (0,)

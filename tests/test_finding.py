@@ -1,222 +1,151 @@
-"""The classical photo chain on pictures drawn here: what was planted is found where it is, and nothing else."""
+"""Photos through a planted page network: what it sees comes out where it is and upright, and the rest has names."""
+
+from dataclasses import replace
 
 import cv2
 import numpy as np
 import pytest
-from PIL import Image, ImageDraw, ImageFont
 
-from digitcore.finding import MAX_MARKS, MAX_WORK_SIDE_PX, find_photo_candidates
+from digitcore.detection import Detections
+from digitcore.detector import InkKind
+from digitcore.finding import MIN_DIGIT_RATIO, find_in_photo, turn_box, turn_box_back
 from digitcore.results import Box, Reason
 
-PAPER, INK = 215, 50
+
+def draw_paper(width=400, height=300) -> np.ndarray:
+    return np.full((height, width, 3), 230, np.uint8)
 
 
-def paper(width=800, height=600, grey=PAPER, noise=2.0):
-    """Plain paper with sensor noise."""
-    rng = np.random.default_rng(5)
-    return np.full((height, width), grey, np.float32) + rng.normal(0, noise, (height, width)).astype(np.float32)
+class PlantedDetector:
+    """Finds dark upright bars wherever they stand, as a network that knows but ones would."""
+
+    def __init__(self, kinds: np.ndarray | None = None, score: float = 0.9) -> None:
+        self.kinds, self.score = kinds, score
+        self.n_calls = 0
+
+    def detect(self, grey: np.ndarray) -> Detections:
+        self.n_calls += 1
+        dark = (grey < 100).astype(np.uint8)
+        stats = cv2.connectedComponentsWithStats(dark)[2][1:]
+        upright = stats[stats[:, 3] > 2 * stats[:, 2]]
+        kinds = (
+            np.where(dark > 0, np.uint8(InkKind.SCRIBBLE), np.uint8(InkKind.PAPER))
+            if self.kinds is None
+            else self.kinds
+        )
+        probs = np.zeros((len(upright), 10), np.float32)
+        probs[:, 1] = 1.0
+        contrast = 255 - grey
+        scores = np.full(len(upright), self.score, np.float32)
+        return Detections(upright[:, :4].astype(np.float32), scores, probs, contrast, contrast, kinds)
 
 
-def plant(picture, text="2748", height=90, left=120, top=220, step=130, strength=1.0 - INK / PAPER):
-    """Write digits as dark ink into a grey float picture; returns their boxes."""
-    font = ImageFont.load_default(round(1.4 * height))
-    boxes = []
-    for i, character in enumerate(text):
-        layer = Image.new("L", picture.shape[::-1])
-        ImageDraw.Draw(layer).text((left + i * step, top), character, 255, font)
-        boxes.append(Box(*(int(v) for v in cv2.boundingRect((np.asarray(layer) > 127).astype(np.uint8)))))
-        picture *= 1.0 - strength * np.asarray(layer, np.float32) / 255.0
-    return boxes
+BARS = [(40, 60), (120, 60), (200, 62), (280, 58)]
 
 
-def to_rgb(picture):
-    grey = np.clip(picture, 0, 255).astype(np.uint8)
-    return np.repeat(grey[:, :, None], 3, axis=2)
+def draw_bars(picture: np.ndarray, places=BARS, wh=(8, 60)) -> np.ndarray:
+    for x, y in places:
+        cv2.rectangle(picture, (x, y), (x + wh[0] - 1, y + wh[1] - 1), (20, 20, 20), -1)
+    return picture
 
 
-def overlap(a, b):
-    """Intersection over union."""
-    shared = max(0, min(a.x + a.w, b.x + b.w) - max(a.x, b.x)) * max(0, min(a.y + a.h, b.y + b.h) - max(a.y, b.y))
-    return shared / (a.w * a.h + b.w * b.h - shared)
+@pytest.mark.parametrize("rotation", [0, 90, 180, 270])
+def test_turn_box_goes_where_the_pixels_go(rotation):
+    mask = np.zeros((30, 50), np.uint8)
+    box = Box(7, 4, 10, 3)
+    mask[box.y : box.y + box.h, box.x : box.x + box.w] = 1
+    turned = np.ascontiguousarray(np.rot90(mask, -rotation // 90))
+    assert turn_box(box, rotation, mask.shape) == Box(*cv2.boundingRect(turned))
+    assert turn_box_back(Box(*cv2.boundingRect(turned)), rotation, turned.shape) == box
 
 
-def assert_found(finding, boxes):
-    """Each planted box once, and no other candidate."""
-    found = [candidate.box for candidate in finding.candidates]
-    assert len(found) == len(boxes), found
-    for box in boxes:
-        assert max(overlap(box, other) for other in found) > 0.7, (box, found)
+def test_find_in_photo_gives_each_digit_its_box_crop_and_opinion():
+    finding = find_in_photo(draw_bars(draw_paper()), PlantedDetector())
+    assert sorted(c.box for c in finding.candidates) == sorted(Box(x, y, 8, 60) for x, y in BARS)
+    assert all(c.probs[1] == 1.0 and c.score == pytest.approx(0.9) for c in finding.candidates)
+    assert all((c.ink > 200).mean() > 0.2 for c in finding.candidates)
+    assert finding.rotation == 0 and finding.rejected == ()
+    assert finding.heatmap.shape == (300, 400)
 
 
-@pytest.mark.parametrize("noise", [0.0, 2.0, 6.0])
-@pytest.mark.parametrize("grey", [0, 90, 215, 255])
-def test_find_photo_candidates_blank_gives_nothing(noise, grey):
-    finding = find_photo_candidates(to_rgb(paper(grey=grey, noise=noise)))
+@pytest.mark.parametrize("rotation", [90, 270])
+def test_find_in_photo_turns_a_page_that_lies_on_its_side(rotation):
+    upright = draw_bars(draw_paper())
+    lying = np.ascontiguousarray(np.rot90(upright, rotation // 90))
+    finding = find_in_photo(lying, PlantedDetector())
+    # A bar upside down is still a bar: both quarter turns do.
+    assert finding.rotation in (90, 270)
+    assert len(finding.candidates) == 4
+    for candidate in finding.candidates:
+        x, y, w, h = candidate.box
+        assert (w, h) == (60, 8)
+        assert (lying[y : y + h, x : x + w] < 100).all()
+
+
+def test_find_in_photo_leaves_fewer_than_three_digits_as_they_lie():
+    lying = np.ascontiguousarray(np.rot90(draw_bars(draw_paper(), BARS[:2])))
+    finding = find_in_photo(lying, PlantedDetector())
+    assert finding.rotation == 0 and finding.candidates == ()
+    assert {each.reason for each in finding.rejected} == {Reason.SCRIBBLE}
+
+
+def test_find_in_photo_looks_once_where_all_is_read():
+    kinds = np.zeros((300, 400), np.uint8)
+    kinds[60:120, 40:300] = InkKind.DIGIT
+    detector = PlantedDetector(kinds)
+    find_in_photo(draw_bars(draw_paper()), detector)
+    assert detector.n_calls == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [
+        (InkKind.LETTERS, Reason.LETTERS),
+        (InkKind.PRINT, Reason.PRINT),
+        (InkKind.RULE, Reason.RULED_LINE),
+        (InkKind.SCRIBBLE, Reason.SCRIBBLE),
+    ],
+)
+def test_find_in_photo_names_other_ink_as_one_mark(kind, reason):
+    kinds = np.zeros((300, 400), np.uint8)
+    for x in range(100, 160, 6):  # Letters of one word.
+        kinds[200:220, x : x + 4] = kind
+    kinds[20:22, 20:22] = kind  # A speck.
+    finding = find_in_photo(draw_paper(), PlantedDetector(kinds))
+    assert [each.reason for each in finding.rejected] == [reason]
+    x, y, w, h = finding.rejected[0].box
+    assert (x, y, w, h) == (100, 200, 58, 20)
+
+
+@pytest.mark.parametrize(
+    ("where", "level", "reason"),
+    [
+        (np.s_[100:140, 100:120], 200, Reason.UNCLEAR),
+        (np.s_[100:140, 0:20], 200, Reason.EDGE),
+        (np.s_[100:104, 100:104], 200, Reason.TOO_SMALL),
+        (np.s_[100:140, 100:120], 10, Reason.TOO_FAINT),
+    ],
+)
+def test_find_in_photo_says_why_a_digits_ink_is_not_read(where, level, reason):
+    kinds = np.zeros((300, 400), np.uint8)
+    kinds[where] = InkKind.DIGIT
+    picture = np.full((300, 400, 3), 255, np.uint8)
+    picture[where] = 255 - level
+    detector = PlantedDetector(kinds)
+    whole = detector.detect(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY))
+    detector.detect = lambda grey: replace(whole, boxes=whole.boxes[:0], scores=whole.scores[:0], probs=whole.probs[:0])
+    assert [each.reason for each in find_in_photo(picture, detector).rejected] == [reason]
+
+
+def test_find_in_photo_returns_what_is_found_but_too_small():
+    size = 2000
+    picture = draw_bars(draw_paper(size, 1500), [(500, 500)], (4, int(MIN_DIGIT_RATIO * size) - 2))
+    kinds = np.zeros((1500, size), np.uint8)
+    finding = find_in_photo(picture, PlantedDetector(kinds))
     assert finding.candidates == ()
-    assert finding.ink.max() == 0
+    assert [each.reason for each in finding.rejected] == [Reason.TOO_SMALL]
 
 
-def test_find_photo_candidates_blank_with_gradient_and_shadow_gives_nothing():
-    picture = paper() * np.linspace(1.0, 0.5, 800, dtype=np.float32)[None, :]
-    picture[:, 500:] *= 0.55
-    assert find_photo_candidates(to_rgb(picture)).candidates == ()
-
-
-def test_find_photo_candidates_dark_ink_on_light():
-    picture = paper()
-    boxes = plant(picture)
-    assert_found(find_photo_candidates(to_rgb(picture)), boxes)
-
-
-def test_find_photo_candidates_light_ink_on_dark():
-    picture = paper()
-    boxes = plant(picture)
-    assert_found(find_photo_candidates(255 - to_rgb(picture)), boxes)
-
-
-def test_find_photo_candidates_same_from_either_polarity():
-    picture = paper(noise=0.0)
-    plant(picture)
-    dark, light = (find_photo_candidates(rgb).candidates for rgb in (to_rgb(picture), 255 - to_rgb(picture)))
-    assert [c.box for c in dark] == [c.box for c in light]
-
-
-def test_find_photo_candidates_ink_is_the_stroke():
-    picture = paper(noise=0.0)
-    (box,) = plant(picture, "8", height=120)
-    (candidate,) = find_photo_candidates(to_rgb(picture)).candidates
-    truth = 255 - to_rgb(picture)[box.y : box.y + box.h, box.x : box.x + box.w, 0].astype(float)
-    truth = (truth - truth.min()) / np.ptp(truth)
-    ink = cv2.resize(candidate.ink, truth.shape[::-1]).astype(float) / 255
-    assert candidate.ink.max() == 255
-    assert np.corrcoef(truth.ravel(), ink.ravel())[0, 1] > 0.9
-
-
-def test_find_photo_candidates_thin_strokes_are_thickened():
-    picture = paper(noise=0.0)
-    cv2.ellipse(picture, (400, 300), (90, 140), 0, 0, 360, INK, 3, cv2.LINE_AA)
-    (candidate,) = find_photo_candidates(to_rgb(picture)).candidates
-    row = candidate.ink[candidate.ink.shape[0] // 2] > 127
-    # Two crossings of a stroke that is a tenth of 280 px.
-    assert 2 * 20 < row.sum() < 2 * 36
-
-
-def test_find_photo_candidates_across_a_shadow_edge():
-    picture = paper()
-    boxes = plant(picture)
-    picture[:, 345:] *= 0.5
-    picture[440:, :] *= 0.6
-    assert_found(find_photo_candidates(to_rgb(picture)), boxes)
-
-
-def test_find_photo_candidates_faint_pencil():
-    picture = paper(noise=1.5)
-    boxes = plant(picture, strength=0.2)
-    assert_found(find_photo_candidates(to_rgb(picture)), boxes)
-
-
-def test_find_photo_candidates_ruled_paper():
-    picture = paper(1000, 700)
-    for y in range(75, 700, 55):
-        picture[y : y + 2] *= 0.7
-    boxes = plant(picture)
-    finding = find_photo_candidates(to_rgb(picture))
-    assert_found(finding, boxes)
-    assert {rejected.reason for rejected in finding.rejected} >= {Reason.RULED_LINE}
-
-
-def test_find_photo_candidates_squared_paper():
-    picture = paper(1000, 700)
-    picture[20::45] *= 0.8
-    picture[:, 20::45] *= 0.8
-    boxes = plant(picture)
-    assert_found(find_photo_candidates(to_rgb(picture)), boxes)
-
-
-@pytest.mark.parametrize("slope", [-0.06, -0.02, 0.03])
-def test_find_photo_candidates_tilted_ruled_paper(slope):
-    picture = paper(1000, 700)
-    for y in range(75, 700, 55):
-        ends = (0, round(y - 500 * slope)), (999, round(y + 500 * slope))
-        rule = cv2.line(np.zeros((700, 1000), np.uint8), *ends, 255, 2, cv2.LINE_AA)
-        picture *= 1.0 - 0.3 * rule / 255.0
-    boxes = plant(picture)
-    assert_found(find_photo_candidates(to_rgb(picture)), boxes)
-
-
-def test_find_photo_candidates_row_of_boxes_to_write_in():
-    picture = paper(1000, 700)
-    boxes = plant(picture)
-    for x in range(90, 90 + 131 * 5, 130):
-        picture[220:380, x : x + 2] *= 0.5
-    for y in (220, 378):
-        picture[y : y + 2, 90 : 90 + 130 * 4] *= 0.5
-    assert_found(find_photo_candidates(to_rgb(picture)), boxes)
-
-
-def test_find_photo_candidates_flag_joins_its_digit():
-    picture = paper(noise=0.0)
-    cv2.ellipse(picture, (400, 340), (45, 50), 0, -110, 120, INK, 10, cv2.LINE_AA)
-    cv2.line(picture, (380, 270), (440, 270), INK, 10, cv2.LINE_AA)
-    (candidate,) = find_photo_candidates(to_rgb(picture)).candidates
-    assert candidate.box.y < 270 < 380 < candidate.box.y + candidate.box.h
-
-
-def test_find_photo_candidates_cut_by_the_edge_is_refused():
-    picture = paper()
-    plant(picture, "8", left=-25)
-    finding = find_photo_candidates(to_rgb(picture))
-    assert finding.candidates == ()
-    assert [rejected.reason for rejected in finding.rejected] == [Reason.EDGE]
-
-
-def test_find_photo_candidates_speck_is_too_small():
-    picture = paper(noise=0.0)
-    cv2.circle(picture, (400, 300), 3, INK, -1)
-    finding = find_photo_candidates(to_rgb(picture))
-    assert finding.candidates == ()
-    assert {rejected.reason for rejected in finding.rejected} == {Reason.TOO_SMALL}
-
-
-def test_find_photo_candidates_blob_is_no_digit():
-    picture = paper(noise=0.0)
-    cv2.circle(picture, (400, 300), 60, INK, -1)
-    finding = find_photo_candidates(to_rgb(picture))
-    assert finding.candidates == ()
-    assert {rejected.reason for rejected in finding.rejected} == {Reason.NOT_A_DIGIT}
-
-
-def test_find_photo_candidates_texture_drowns():
-    rng = np.random.default_rng(3)
-    grain = cv2.GaussianBlur(rng.normal(0, 1, (600, 800)).astype(np.float32), (0, 0), 5)
-    assert len(find_photo_candidates(to_rgb(150 + 25 * grain / grain.std())).candidates) <= 1
-
-
-def test_find_photo_candidates_gravel_keeps_the_largest():
-    rng = np.random.default_rng(3)
-    picture = paper(1280, 1280, noise=0.0)
-    for x, y in rng.uniform(20, 1260, (2500, 2)).astype(int):
-        cv2.circle(picture, (int(x), int(y)), 6, INK, -1)
-    finding = find_photo_candidates(to_rgb(picture))
-    assert len(finding.candidates) + len(finding.rejected) <= MAX_MARKS
-
-
-def test_find_photo_candidates_boxes_are_in_pixels_of_a_large_picture():
-    picture = paper(4000, 3000)
-    boxes = plant(picture, height=400, left=500, top=1100, step=650)
-    finding = find_photo_candidates(to_rgb(picture))
-    assert_found(finding, boxes)
-    assert max(finding.contrast.shape) == MAX_WORK_SIDE_PX == max(finding.ink.shape)
-
-
-def test_find_photo_candidates_one_digit_fills_the_frame():
-    picture = paper(190, 190, noise=0.0)
-    cv2.ellipse(picture, (95, 95), (60, 78), 0, 0, 360, INK, 16, cv2.LINE_AA)
-    (candidate,) = find_photo_candidates(to_rgb(picture)).candidates
-    assert overlap(candidate.box, Box(27, 9, 137, 173)) > 0.9
-
-
-@pytest.mark.parametrize("shape", [(8, 8), (1, 400), (400, 1), (9, 3000)])
-def test_find_photo_candidates_odd_shapes(shape):
-    finding = find_photo_candidates(np.full((*shape, 3), 200, np.uint8))
-    assert finding.candidates == () == finding.rejected
+def test_find_in_photo_of_nothing_is_nothing():
+    finding = find_in_photo(draw_paper(), PlantedDetector())
+    assert (finding.candidates, finding.rejected, finding.rotation) == ((), (), 0)

@@ -7,6 +7,8 @@ from PIL import Image
 
 import digitcore
 from digitcore.classifier import Classification
+from digitcore.detection import Detections
+from digitcore.detector import InkKind
 from digitcore.errors import CheckpointError, ImageError
 from digitcore.preprocessing import normalize_digits
 from digitcore.reader import MIN_SKETCH_CONFIDENCE, DigitReader
@@ -28,6 +30,26 @@ class _CountingClassifier:
         for row in range(len(images)):
             probs[row, row % 10] = self.confidence
         return Classification(probs, probs.max(axis=1) if len(images) else np.zeros(0, np.float32))
+
+
+class _PlantedDetector:
+    """Finds upright dark strokes as ones would be found, sure of their place and of nothing else."""
+
+    label = "planted-detector@0000000"
+
+    def __init__(self, score: float = 0.9) -> None:
+        self.score = score
+
+    def detect(self, grey):
+        dark = ((grey < 100) & (grey.max() > 100)).astype(np.uint8)
+        boxes = cv2.connectedComponentsWithStats(dark)[2][1:, :4].astype(np.float32)
+        probs = np.full((len(boxes), 10), 0.1, np.float32)
+        kinds = dark * np.uint8(InkKind.DIGIT)
+        return Detections(boxes, np.full(len(boxes), self.score, np.float32), probs, 255 - grey, 255 - grey, kinds)
+
+
+def _reader(classifier, score: float = 0.9) -> DigitReader:
+    return DigitReader(classifier, _PlantedDetector(score))
 
 
 def _strokes(placed: list[tuple[int, int]], size_wh=(600, 300)) -> np.ndarray:
@@ -56,7 +78,7 @@ def test_read_sketch_orders_and_places():
     # Two rows, drawn out of order; the classifier's answer tells which image came when.
     placed = [(300, 20), (60, 150), (60, 20), (180, 150)]
     classifier = _CountingClassifier()
-    reading = DigitReader(classifier).read_sketch(_strokes(placed), keep_stages=True)
+    reading = _reader(classifier).read_sketch(_strokes(placed), keep_stages=True)
     assert [len(line) for line in reading.lines] == [2, 2]
     centers = [(digit.box.x + digit.box.w / 2, digit.box.y + digit.box.h / 2) for digit in reading.digits]
     expected = [(75, 70), (315, 70), (75, 200), (195, 200)]
@@ -72,7 +94,7 @@ def test_read_sketch_orders_and_places():
 
 def test_read_sketch_feeds_what_preprocessing_makes():
     classifier = _CountingClassifier()
-    DigitReader(classifier).read_sketch(_strokes([(100, 100)]))
+    _reader(classifier).read_sketch(_strokes([(100, 100)]))
     ink = 255 - _strokes([(100, 100)])[:, :, 0]
     assert np.abs(classifier.seen[0][0].astype(int) - normalize_digits([ink])[0]).max() <= 1
 
@@ -80,25 +102,52 @@ def test_read_sketch_feeds_what_preprocessing_makes():
 @pytest.mark.parametrize("paper", [0, 128, 255])
 @pytest.mark.parametrize("method", ["read_sketch", "read_photo"])
 def test_blank_gives_an_empty_reading(method, paper):
-    reading = getattr(DigitReader(_CountingClassifier()), method)(np.full((200, 300), paper, np.uint8), True)
+    reading = getattr(_reader(_CountingClassifier()), method)(np.full((200, 300), paper, np.uint8), True)
     assert (reading.text, reading.lines, reading.digits, reading.confidence) == ("", (), (), 0.0)
     assert reading.stages.images.shape == (0, 28, 28)
 
 
 def test_unclear_ink_is_rejected_not_guessed():
-    reading = DigitReader(_CountingClassifier(MIN_SKETCH_CONFIDENCE - 0.01)).read_sketch(_strokes([(100, 100)]))
+    reading = _reader(_CountingClassifier(MIN_SKETCH_CONFIDENCE - 0.01)).read_sketch(_strokes([(100, 100)]))
     assert reading.text == "" and [r.reason for r in reading.rejected] == [Reason.UNCLEAR]
-    kept = DigitReader(_CountingClassifier(MIN_SKETCH_CONFIDENCE + 0.01)).read_sketch(_strokes([(100, 100)]))
+    kept = _reader(_CountingClassifier(MIN_SKETCH_CONFIDENCE + 0.01)).read_sketch(_strokes([(100, 100)]))
     assert kept.text == "0" and kept.rejected == ()
 
 
 def test_stages_only_when_asked():
-    assert DigitReader(_CountingClassifier()).read_sketch(_strokes([(100, 100)])).stages is None
+    assert _reader(_CountingClassifier()).read_sketch(_strokes([(100, 100)])).stages is None
 
 
-def test_detector_is_refused_not_ignored():
-    with pytest.raises(CheckpointError, match="detector"):
-        DigitReader.from_pretrained(detector="user/pagenet")
+def test_read_photo_gives_what_the_detector_found_in_reading_order():
+    placed = [(300, 20), (60, 150), (60, 20), (180, 150)]
+    reading = _reader(_CountingClassifier()).read_photo(_strokes(placed), keep_stages=True)
+    assert [len(line) for line in reading.lines] == [2, 2]
+    lefts = [digit.box.x for digit in reading.digits]
+    assert lefts[0] < lefts[1] and lefts[2] < lefts[3]
+    assert reading.detector == "planted-detector@0000000"
+    assert reading.stages.heatmap.shape == (300, 600)
+
+
+def test_read_photo_confidence_counts_both_opinions():
+    sure, unsure = (_reader(_CountingClassifier(), score).read_photo(_strokes([(100, 100)])) for score in (0.99, 0.7))
+    assert sure.digits[0].confidence > unsure.digits[0].confidence
+    # What is missing to 1 is the chance that it is no digit.
+    assert sum(unsure.digits[0].probs) < 1
+
+
+def test_read_photo_rejects_what_both_doubt():
+    reading = _reader(_CountingClassifier(0.2), score=0.3).read_photo(_strokes([(100, 100)]))
+    assert reading.text == "" and Reason.UNCLEAR in [each.reason for each in reading.rejected]
+
+
+def test_detector_of_another_kind_is_refused():
+    with pytest.raises(CheckpointError, match="single digits"):
+        DigitReader.from_pretrained(detector="digitnet")
+
+
+def test_checkpoint_of_another_kind_is_refused():
+    with pytest.raises(CheckpointError, match="PageNet"):
+        DigitReader.from_pretrained("detector")
 
 
 def test_read_refuses_what_is_no_picture(reader):

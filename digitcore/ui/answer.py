@@ -24,6 +24,13 @@ MAX_BAR_CARDS = 24
 # So many digits a line fit the page in the largest type.
 MAX_LARGE_DIGITS = 8
 
+# By degrees clockwise.
+TURNED = {
+    90: "Turned a quarter clockwise to be read.",
+    180: "Turned upside down to be read.",
+    270: "Turned a quarter anticlockwise to be read.",
+}
+
 NOTHING_DRAWN = "Draw a digit, or a whole number. It is read while you draw."
 NO_PHOTO = "Add a photo, paste one, or pick an example. Every digit in it is read, line by line."
 
@@ -107,6 +114,8 @@ def render_table(reading: Reading) -> str:
 def describe_confidence(reading: Reading) -> str:
     """How sure the reader is, and which digits deserve a second look."""
     whole = f"{percent(reading.confidence).replace('>', 'Over ').replace('<', 'Under ')} sure"
+    if reading.rotation:
+        whole = f"{TURNED[reading.rotation]} {whole}"
     doubtful = [digit for digit in reading.digits if digit.confidence < SURE_THRESHOLD]
     if not doubtful:
         return f"{whole}."

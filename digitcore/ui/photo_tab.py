@@ -11,6 +11,7 @@ from digitcore.imaging import load_image
 from digitcore.reader import DigitReader
 from digitcore.ui.answer import NO_PHOTO, describe_nothing, render_cards, render_headline, render_notice, render_table
 from digitcore.ui.guards import PhotoInput
+from digitcore.ui.stages_html import render_stages
 
 EXAMPLES_FOLDER = Path(__file__).parents[2] / "examples"
 SCRIPT_PATH = Path(__file__).parent / "photo.js"
@@ -107,10 +108,10 @@ def _read_photo(reader: DigitReader, path: str | None) -> tuple[Any, ...]:
         return None, render_notice(str(err), is_error=True), _hidden(), _hidden()
     preview = gr.skip() if Path(path).suffix.lower() in DISPLAYED_SUFFIXES else rgb
     annotated = gr.update(value=draw_reading(rgb, reading), visible=True)
+    cards = render_cards(reading, has_bars=False) if reading.digits else ""
+    details = gr.update(value=cards + render_table(reading) + render_stages(reading.stages), visible=True)
     if not reading.digits:
-        details = gr.update(value=render_table(reading), visible=bool(reading.rejected))
         return preview, render_notice(describe_nothing(reading, "photo")), annotated, details
-    details = gr.update(value=render_cards(reading, has_bars=False) + render_table(reading), visible=True)
     return preview, render_headline(reading, is_copyable=True), annotated, details
 
 
