@@ -28,7 +28,7 @@ SIDESTEP_COST = 0.05
 # In nats: what a seam costs, since most ink is one digit; what each tenth of the height that it runs through ink
 # costs; what a segment costs for being wider than a single digit, and for being much lower than the candidate. Chosen
 # on single digits and touching pairs composed of MNIST's validation images (docs/experiments.md).
-SEAM_COST = 3.0
+SEAM_COST = 1.0
 SEAM_INK_COST = 1.0
 FREE_ASPECT, ASPECT_COST = 0.9, 14.0
 FREE_HEIGHT_RATIO, HEIGHT_COST = 0.7, 20.0
