@@ -4,7 +4,6 @@ The network knows digits of some 10 to 200 px; looked at in sizes an octave apar
 range at two levels or more, and what the levels agree on counts once.
 """
 
-from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 
@@ -19,81 +18,14 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from digitcore.checkpoint import Checkpoint
 from digitcore.detector import SIZE_MULTIPLE, STRIDE, PageMaps, PageNet, prepare_channels
 from digitcore.device import autocast_dtype, pick_device
-from digitcore.errors import CheckpointError, ConfigError, ImageError
+from digitcore.errors import CheckpointError, ImageError
+from digitcore.merging import DetectionConfig, Finds, merge_finds
 from digitcore.model import ConvNorm
-from digitcore.results import N_CLASSES
 
 # Local contrast is an arcsinh of ten times the ratio to the light: black ink on white paper comes to 3.
 FULL_CONTRAST = 3.0
 # exp of the largest log size that is believed: sizes far beyond any picture come from weights that learnt nothing.
 MAX_LOG_SIZE = 7.0
-
-
-@dataclass(frozen=True, slots=True)
-class DetectionConfig:
-    """How digits are picked from the network's maps.
-
-    Attributes:
-        level_sides_px: longest sides that a picture is looked at, smallest first; larger ones than its own are left
-            out, but for the first.
-        native_level_ratio: a picture this much longer than its largest level is also looked at as it is.
-        min_side_px: a level answers for digits whose longer side is from this …
-        max_side_px: … to this; the first level for larger ones too.
-        min_score: a digit is at least this likely.
-        max_peaks: places that a level may propose, the likeliest first.
-        max_overlap: two finds with a larger intersection over union are one digit; …
-        slim_aspect: … two that are slimmer than this are taken to be this wide for it: ones that are found a stroke's
-            width apart are one.
-        max_contained: a find with more of its area within one that is much larger and likelier is a part of it …
-        max_part_ratio: … if its longer side is at most this share of the other's.
-    """
-
-    level_sides_px: tuple[int, ...] = (128, 256, 512, 1024)
-    native_level_ratio: float = 1.25
-    min_side_px: float = 11.0
-    max_side_px: float = 175.0
-    min_score: float = 0.3
-    max_peaks: int = 800
-    max_overlap: float = 0.45
-    slim_aspect: float = 0.4
-    max_contained: float = 0.8
-    max_part_ratio: float = 0.6
-
-    def __post_init__(self) -> None:
-        """Check the bounds."""
-        sides = self.level_sides_px
-        if not sides or sides[0] < SIZE_MULTIPLE or list(sides) != sorted(set(sides)):
-            raise ConfigError(f"level_sides_px must rise, from {SIZE_MULTIPLE} on; got {sides}.")
-        if not 0 < self.min_side_px < self.max_side_px:
-            raise ConfigError(f"need 0 < min_side_px < max_side_px, got {self.min_side_px} and {self.max_side_px}.")
-        for name in ("min_score", "max_overlap", "slim_aspect", "max_contained", "max_part_ratio"):
-            if not 0 < getattr(self, name) <= 1:
-                raise ConfigError(f"{name} must be above 0 and at most 1, got {getattr(self, name)}.")
-        if self.native_level_ratio < 1 or self.max_peaks < 1:
-            raise ConfigError("native_level_ratio and max_peaks must be at least 1.")
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Finds:
-    """Boxes that may hold a digit.
-
-    Attributes:
-        boxes: (n, 4) float32 x, y, w, h.
-        scores: (n,) float32, 0 to 1: how likely a digit is there.
-        probs: (n, 10) float32: which digit, if one is there.
-    """
-
-    boxes: npt.NDArray[np.float32]
-    scores: npt.NDArray[np.float32]
-    probs: npt.NDArray[np.float32]
-
-    def __len__(self) -> int:
-        """How many."""
-        return len(self.scores)
-
-    def pick(self, chosen: npt.NDArray[np.bool_ | np.intp]) -> "Finds":
-        """Those chosen by a mask or by their indices."""
-        return Finds(self.boxes[chosen], self.scores[chosen], self.probs[chosen])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -183,14 +115,16 @@ def detect(
     for index, level in enumerate(levels):
         found = find_peaks(level.maps, config.min_score, config.max_peaks, temperature)[0]
         longest = found.boxes[:, 2:].max(axis=1, initial=0)
-        is_smallest = index == 0
-        is_mine = (longest >= config.min_side_px) & ((longest <= config.max_side_px) | is_smallest)
+        is_first, is_last = index == 0, index == len(levels) - 1
+        least = config.min_side_px if is_last else config.min_coarse_px
+        is_mine = (longest >= least) & ((longest <= config.max_side_px) | is_first)
         # Scaled along both axes alike but for the rounding of the level's size.
         scale_wh = np.array(grey.shape[::-1], np.float32) / np.array(level.size_wh, np.float32)
         found.boxes[:] *= np.tile(scale_wh, 2)
         finds.append(found.pick(is_mine))
     # Of equally likely boxes that of the finest level is the most exact.
-    merged = merge_finds(finds[::-1], config)
+    scales = [max(level.size_wh) / max(grey.shape) for level in levels]
+    merged = merge_finds(finds[::-1], config, scales[::-1])
     work = levels[-1]
     return Detections(
         clip_boxes(merged.boxes, grey.shape),
@@ -285,75 +219,6 @@ def _read_peaks(
     boxes = STRIDE * torch.cat([middle - wh / 2, wh]).T  # (n, 4)
     probs = (maps.classes[index, :, rows, columns].float() / temperature).softmax(dim=0).T  # (n, 10)
     return Finds(*(tensor.cpu().numpy() for tensor in (boxes, scores[rows, columns], probs)))
-
-
-def merge_finds(levels: Sequence[Finds], config: DetectionConfig = DetectionConfig()) -> Finds:  # noqa: B008
-    """Make one list of several levels' finds: the likeliest box stays, those that overlap it add their opinion.
-
-    Args:
-        levels: boxes all in the same pixels.
-        config: what counts as the same digit, and what as a part of one.
-
-    Returns:
-        Likeliest first; probabilities are the mean over the finds that were taken for the same digit, weighted by
-        their scores.
-    """
-    boxes, scores, probs = (
-        np.concatenate([getattr(level, name) for level in levels]) if levels else empty
-        for name, empty in (
-            ("boxes", np.zeros((0, 4), np.float32)),
-            ("scores", np.zeros(0, np.float32)),
-            ("probs", np.zeros((0, N_CLASSES), np.float32)),
-        )
-    )
-    order = np.argsort(-scores, kind="stable")
-    every = Finds(boxes, scores, probs).pick(order)
-    intersections = intersect_boxes(every.boxes, every.boxes)
-    areas = every.boxes[:, 2] * every.boxes[:, 3]
-    is_slim = every.boxes[:, 2] < config.slim_aspect * every.boxes[:, 3]
-    widened = _compare_boxes(_widen_boxes(every.boxes, config.slim_aspect))
-    overlaps = np.where(is_slim & is_slim[:, None], widened, _compare_boxes(every.boxes))
-    is_same = overlaps > config.max_overlap
-    longest = every.boxes[:, 2:].max(axis=1, initial=0)
-    is_part = (intersections > config.max_contained * areas) & (longest <= config.max_part_ratio * longest[:, None])
-    kept, members, is_free = [], [], np.ones(len(every), bool)
-    for index in range(len(every)):
-        if not is_free[index]:
-            continue
-        group = is_same[index] & is_free
-        group[index] = True  # A box without area overlaps nothing, not even itself.
-        kept.append(index)
-        members.append(group * every.scores)
-        is_free &= ~(group | is_part[index])
-    if not kept:
-        return every
-    weights = np.stack(members)
-    weights /= np.maximum(weights.sum(axis=1, keepdims=True), np.finfo(np.float32).tiny)
-    return Finds(every.boxes[kept], every.scores[kept], (weights @ every.probs).astype(np.float32))
-
-
-def _widen_boxes(boxes: npt.NDArray[np.float32], aspect: float) -> npt.NDArray[np.float32]:
-    """Boxes about the same middles, at least this wide for their height."""
-    widths = np.maximum(boxes[:, 2], aspect * boxes[:, 3])
-    return np.stack([boxes[:, 0] + (boxes[:, 2] - widths) / 2, boxes[:, 1], widths, boxes[:, 3]], axis=1)
-
-
-def _compare_boxes(boxes: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """(n, 4) xywh → (n, n) intersections over unions; 0 for boxes without area."""
-    intersections = intersect_boxes(boxes, boxes)
-    areas = boxes[:, 2] * boxes[:, 3]
-    unions = areas[:, None] + areas[None] - intersections
-    return intersections / np.maximum(unions, np.finfo(np.float32).tiny)
-
-
-def intersect_boxes(first: npt.NDArray[np.float32], second: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """(n, 4) and (m, 4) xywh → (n, m) areas that the boxes share."""
-    widths, heights = (
-        np.minimum(first[:, None, axis] + first[:, None, axis + 2], second[:, axis] + second[:, axis + 2])
-        - np.maximum(first[:, None, axis], second[:, axis])
-        for axis in (0, 1)
-    )
-    return np.maximum(widths, 0) * np.maximum(heights, 0)
 
 
 def clip_boxes(boxes: npt.NDArray[np.float32], shape: tuple[int, ...]) -> npt.NDArray[np.float32]:

@@ -37,7 +37,7 @@ class FusionWeights:
 
 
 FITTED_WEIGHTS = FusionWeights(
-    page_class=0.5, digit_class=0.5, page_presence=1.0, digit_presence=0.0, presence_bias=0.0
+    page_class=0.694, digit_class=0.51, page_presence=3.279, digit_presence=0.451, presence_bias=1.225
 )
 
 

@@ -27,11 +27,11 @@ MIN_PHOTO_CONFIDENCE = 0.5
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Opinions:
-    """Of n candidates: which digit, (n, 10); whether it is one, (n,); and what was looked at, (n, 28, 28) uint8."""
+    """Of n candidates: which digit, (n, 10); how clear that is, (n,); and what was looked at, (n, 28, 28) uint8."""
 
     candidates: Sequence[Candidate]
     probs: npt.NDArray[np.float32]
-    presence: npt.NDArray[np.float32]
+    clarity: npt.NDArray[np.float32]
     images: npt.NDArray[np.uint8]
 
 
@@ -147,7 +147,7 @@ class DigitReader:
         scores = np.array([candidate.score for candidate in candidates], np.float32)
         presence = fuse_presence(scores, alone.is_digit)
         probs = fuse_classes(in_place, alone.probs) * presence[:, None]
-        return _Opinions(candidates, probs, presence, images)
+        return _Opinions(candidates, probs, probs.max(axis=1, initial=0.0), images)
 
     def _read_sketched(self, candidates: Sequence[Candidate]) -> _Opinions:
         """Cut candidates where digits may touch, classify all pieces in one batch, keep the best way through."""
@@ -169,8 +169,8 @@ def _arrange(
     opinions: _Opinions, min_confidence: float, rotation: int, shape: tuple[int, ...]
 ) -> tuple[tuple[Digit, ...], tuple[Rejected, ...], list[int]]:
     """Refuse the unclear, put the rest in reading order; the order is given as indices too."""
-    clear = np.flatnonzero(opinions.presence >= min_confidence).tolist()
-    unclear = np.flatnonzero(opinions.presence < min_confidence).tolist()
+    clear = np.flatnonzero(opinions.clarity >= min_confidence).tolist()
+    unclear = np.flatnonzero(opinions.clarity < min_confidence).tolist()
     rejected = tuple(Rejected(opinions.candidates[i].box, Reason.UNCLEAR) for i in unclear)
     digits: list[Digit] = []
     order: list[int] = []

@@ -7,20 +7,10 @@ import torch
 from torch import nn
 
 from digitcore.checkpoint import CheckpointConfig, load_checkpoint, save_checkpoint
-from digitcore.detection import (
-    DetectionConfig,
-    Finds,
-    PageDetector,
-    choose_levels,
-    clip_boxes,
-    detect,
-    find_peaks,
-    fold_norms,
-    intersect_boxes,
-    merge_finds,
-)
+from digitcore.detection import PageDetector, choose_levels, clip_boxes, detect, find_peaks, fold_norms
 from digitcore.detector import N_INK_KINDS, InkKind, PageMaps, PageNet
 from digitcore.errors import CheckpointError, ConfigError, ImageError
+from digitcore.merging import DetectionConfig, Finds, intersect_boxes, merge_finds
 from digitcore.model import DigitNet
 
 CPU = torch.device("cpu")
@@ -133,10 +123,14 @@ def _merge_naively(levels, config):
     while left:
         leader, *others = left
         box = leader[0]
+        area = box[2] * box[3]
         group, left = [leader], []
         for other in others:
             shared, other_area = _intersect(box, other[0]), other[0][2] * other[0][3]
-            if _overlap(box, other[0], config.slim_aspect) > config.max_overlap:
+            is_around = shared > config.max_contained * area and area > 0
+            grows = [theirs / ours for ours, theirs in zip(box[2:], other[0][2:], strict=True)]
+            is_coarse = is_around and min(grows) > 1 and max(other[0][2:]) <= config.max_whole_ratio * max(box[2:])
+            if _overlap(box, other[0], config.slim_aspect) > config.max_overlap or is_coarse:
                 group.append(other)
             elif not (
                 shared > config.max_contained * other_area and max(other[0][2:]) <= config.max_part_ratio * max(box[2:])
@@ -168,8 +162,8 @@ def test_merging_nothing(levels):
 
 def _finds(*rows):
     """(box, score, digit) each."""
-    boxes = np.array([row[0] for row in rows], np.float32)
-    probs = np.eye(10, dtype=np.float32)[[row[2] for row in rows]]
+    boxes = np.array([row[0] for row in rows], np.float32).reshape(-1, 4)
+    probs = np.eye(10, dtype=np.float32)[[row[2] for row in rows]].reshape(-1, 10)
     return Finds(boxes, np.array([row[1] for row in rows], np.float32), probs)
 
 
@@ -197,6 +191,24 @@ def test_ones_found_beside_their_stroke_are_one_and_two_ones_are_two():
     one = ((10, 10, 4, 40), 0.9, 1)
     assert len(merge_finds([_finds(one), _finds(((15, 10, 4, 40), 0.8, 1))])) == 1
     assert len(merge_finds([_finds(one), _finds(((23, 10, 4, 40), 0.8, 1))])) == 2
+
+
+def test_a_digit_seen_too_coarsely_is_the_one_within():
+    fine, coarse = ((20, 20, 20, 30), 0.8, 5), ((14, 10, 34, 52), 0.5, 3)
+    assert len(merge_finds([_finds(fine), _finds(coarse)])) == 1
+    # Beside it, or much larger, it is another.
+    assert len(merge_finds([_finds(fine), _finds(((35, 10, 34, 52), 0.5, 3))])) == 2
+    assert len(merge_finds([_finds(fine), _finds(((0, 0, 90, 120), 0.5, 0))])) == 2
+
+
+def test_levels_that_should_see_a_digit_and_do_not_count_against_it():
+    config = DetectionConfig(missing_score=0.1)
+    one = ((10, 10, 40, 60), 0.9, 4)
+    both = merge_finds([_finds(one), _finds(((10, 10, 40, 60), 0.7, 4))], config, [1.0, 0.5])
+    alone = merge_finds([_finds(one), _finds()], config, [1.0, 0.5])
+    too_small_there = merge_finds([_finds(one), _finds()], config, [1.0, 0.1])
+    scores = [float(merged.scores[0]) for merged in (both, alone, too_small_there)]
+    assert scores == pytest.approx([0.8, 0.5, 0.9])
 
 
 def test_boxes_without_area_do_not_stop_the_merge():

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from digitcore.detection import Finds
 from digitcore.detector import PageNet
+from digitcore.merging import Finds
 from digitcore.training.detector_validation import PageScore, measure_pages, score_page
 from tests.drawn_pages import DrawnPages, draw_page
 

@@ -24,6 +24,7 @@ ARROWS = {
     "layout": ("imaging", "device"),
     "model": ("imaging", "device"),
     "detector": ("model",),
+    "merging": ("detector",),
     "detection": ("checkpoint",),
     "finding": ("detection",),
     "data": ("preprocessing",),

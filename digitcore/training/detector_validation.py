@@ -7,8 +7,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from digitcore.detection import DetectionConfig, Finds, find_peaks, merge_finds, predict_maps
+from digitcore.detection import find_peaks, predict_maps
 from digitcore.detector import prepare_channels
+from digitcore.merging import DetectionConfig, Finds, merge_finds
 from digitcore.training.page_matching import match_finds
 from digitcore.training.pages import Page
 

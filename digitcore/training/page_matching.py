@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from digitcore.detection import intersect_boxes
+from digitcore.merging import intersect_boxes
 from digitcore.training.pages import Page
 
 # A find is in its place if it covers this share of what it and the digit cover together.
