@@ -34,7 +34,7 @@ ARROWS = {
         "splitting",
         "model",
         "detector",
-        "finding",
+        "merging",
         "cropping",
         "fusion",
         "layout",
