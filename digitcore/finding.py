@@ -19,19 +19,26 @@ GreyImage = npt.NDArray[np.uint8]
 MIN_DIGIT_PX = 10
 MIN_DIGIT_RATIO = 0.012
 
-# A page is turned only for at least so many digits, …
+# A page is turned only for at least so many digits, each counted by how sure it is, …
 MIN_DIGITS_TO_TURN = 3
+MIN_SURE_TO_TURN = 1.8
 # … and another way up is tried only where this one has fewer sure digits than other pen strokes.
 SURE_SCORE = 0.6
-# The other way up must have this many times as much to read, and this much more.
-TURN_FACTOR, TURN_MARGIN = 1.5, 1.5
+# Less of the picture than this is no writing: three small digits have as much.
+MIN_WRITTEN = 0.0005
+# The other way up must have this many times as much to read, and this much more, …
+TURN_FACTOR, TURN_MARGIN = 1.5, 1.0
+# … be written in digits for the most part, and read surely: words upside down have a few that look like digits.
+MIN_DIGIT_INK, MIN_MEAN_SURENESS = 0.6, 0.58
 
 # Strokes nearer than this share of the map's longest side belong to one mark: letters of a word, dashes of a rule.
 GROUP_RATIO = 0.012
 # What is smaller than this, as a share of the longest side, is a speck and not worth a word.
 MIN_MARK_RATIO = 0.008
+# What covers more of the picture than this with so little ink is a table's grain or a page's grid, not a mark.
+MAX_SPARSE_AREA, MIN_DENSITY = 0.1, 0.08
 # Nobody reads a longer list.
-MAX_REJECTED = 60
+MAX_REJECTED = 40
 REASONS = {
     InkKind.LETTERS: Reason.LETTERS,
     InkKind.PRINT: Reason.PRINT,
@@ -75,17 +82,28 @@ def _detect_upright(grey: GreyImage, detector: PageDetector) -> tuple[Detections
     if not _may_be_turned(as_is):
         return as_is, 0
     others = {rotation: detector.detect(_turn(grey, rotation)) for rotation in (90, 180, 270)}
-    rotation = max(others, key=lambda r: _count_sure(others[r]))
-    n_turned, n_as_is = _count_sure(others[rotation]), _count_sure(as_is)
-    if n_turned < MIN_DIGITS_TO_TURN or n_turned < TURN_FACTOR * n_as_is + TURN_MARGIN:
-        return as_is, 0
-    return others[rotation], rotation
+    rotation = max(others, key=lambda r: _sum_sureness(others[r])[0])
+    turned, (n_as_is, _) = others[rotation], _sum_sureness(as_is)
+    total, n_sure = _sum_sureness(turned)
+    has_more = total >= max(MIN_SURE_TO_TURN, TURN_FACTOR * n_as_is + TURN_MARGIN)
+    is_sure = n_sure >= MIN_DIGITS_TO_TURN and total >= MIN_MEAN_SURENESS * n_sure
+    if has_more and is_sure and _share_of_digit_ink(turned) >= MIN_DIGIT_INK:
+        return turned, rotation
+    return as_is, 0
 
 
-def _count_sure(detections: Detections) -> float:
-    """How many digits, each counted by how sure the network is that it is one and which."""
+def _sum_sureness(detections: Detections) -> tuple[float, int]:
+    """Of the digits that surely are some: how sure it is that they are and which, summed; and how many."""
     sure = detections.scores >= SURE_SCORE
-    return float((detections.scores * detections.probs.max(axis=1, initial=0.0))[sure].sum())
+    sureness = (detections.scores * detections.probs.max(axis=1, initial=0.0))[sure]
+    return float(sureness.sum()), len(sureness)
+
+
+def _share_of_digit_ink(detections: Detections) -> float:
+    """Of all that a pen wrote."""
+    counts = np.bincount(detections.ink_kinds.ravel(), minlength=len(InkKind))
+    written = counts[[InkKind.DIGIT, InkKind.LETTERS, InkKind.SCRIBBLE]]
+    return float(written[0] / max(written.sum(), 1))
 
 
 def _may_be_turned(detections: Detections) -> bool:
@@ -94,7 +112,7 @@ def _may_be_turned(detections: Detections) -> bool:
     n_digit = int(np.count_nonzero(kinds == InkKind.DIGIT))
     n_other = int(np.count_nonzero((kinds == InkKind.LETTERS) | (kinds == InkKind.SCRIBBLE)))
     n_sure = int((detections.scores >= SURE_SCORE).sum())
-    has_writing = n_digit + n_other > 0.0005 * kinds.size
+    has_writing = n_digit + n_other > MIN_WRITTEN * kinds.size
     return has_writing and (n_sure < MIN_DIGITS_TO_TURN or n_other > n_digit)
 
 
@@ -144,6 +162,9 @@ def _name_other_ink(detections: Detections, shape: tuple[int, ...], rotation: in
     marks: list[tuple[int, Rejected]] = []
     for kind in (InkKind.DIGIT, *REASONS):
         for mark, n_px in _group(((kinds == kind) & ~is_found).astype(np.uint8)):
+            area = mark[2] * mark[3]
+            if area > MAX_SPARSE_AREA * kinds.size and n_px < MIN_DENSITY * area:
+                continue
             box = _whole_box(scale * np.array(mark, np.float32), shape)
             reason = REASONS.get(kind) or _why_not_found(detections, mark)
             marks.append((n_px, Rejected(turn_box_back(box, rotation, shape), reason)))

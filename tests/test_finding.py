@@ -28,11 +28,10 @@ class PlantedDetector:
         dark = (grey < 100).astype(np.uint8)
         stats = cv2.connectedComponentsWithStats(dark)[2][1:]
         upright = stats[stats[:, 3] > 2 * stats[:, 2]]
-        kinds = (
-            np.where(dark > 0, np.uint8(InkKind.SCRIBBLE), np.uint8(InkKind.PAPER))
-            if self.kinds is None
-            else self.kinds
-        )
+        kinds = dark * np.uint8(InkKind.SCRIBBLE) if self.kinds is None else self.kinds
+        if self.kinds is None:
+            for x, y, w, h in upright[:, :4]:
+                kinds[y : y + h, x : x + w] = InkKind.DIGIT
         probs = np.zeros((len(upright), 10), np.float32)
         probs[:, 1] = 1.0
         contrast = 255 - grey
