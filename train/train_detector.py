@@ -8,6 +8,9 @@ checkpoints/PRESET/ (model.safetensors, config.json, metrics.json and the model 
 runs/PRESET-SEED/latest/ is such a checkpoint too, of the last whole round. Ctrl-C stops it; the same command with
 --resume goes on after the last whole round, to the same weights. MNIST is looked for in --data, or DIGITCORE_DATA; the
 digits of its training images are thinned once, which takes a minute, and kept in runs/glyphs.
+
+Measured on two cores of an AMX Xeon that had other work too, bfloat16, one thread that learns and one process that
+makes pages: `detector`, 72,000 pages, 65 minutes; F1 .80 on the validation pages, each looked at once (one run).
 """
 
 import argparse
