@@ -149,6 +149,8 @@ class _PeakMemory:
         """Start from the state as it is, or from an earlier one."""
         self.loaded_mb = _memory_mb("self", "VmRSS") if loaded_mb is None else loaded_mb
         self._child_mb = 0.0
+        # Children that were there before are not the pipeline's.
+        self._strangers = _list_children()
         self._is_done = threading.Event()
         self._sampler = threading.Thread(target=self._sample_children, daemon=True)
 
@@ -169,13 +171,20 @@ class _PeakMemory:
         return round(max(peak_mb - self.loaded_mb, self._child_mb), 1)
 
     def _sample_children(self) -> None:
-        children = Path(f"/proc/self/task/{os.getpid()}/children")
         own_command = _read_command("self")
-        while children.exists() and not self._is_done.wait(CHILD_SAMPLE_SECONDS):
-            for child in children.read_text().split():
+        while not self._is_done.wait(CHILD_SAMPLE_SECONDS):
+            for child in _list_children() - self._strangers:
                 # Until it starts its own program, a child is a copy of this process, and as large.
                 if _read_command(child) not in (own_command, None):
                     self._child_mb = max(self._child_mb, _memory_mb(child, "VmRSS") or 0.0)
+
+
+def _list_children() -> set[str]:
+    """This process's children; none where the system does not tell."""
+    try:
+        return set(Path(f"/proc/self/task/{os.getpid()}/children").read_text().split())
+    except OSError:
+        return set()
 
 
 def _read_command(process: str) -> bytes | None:

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -238,6 +239,16 @@ def test_run_pipeline_sees_the_peak(folder, is_child):
     # 150 MB and, of a child, its interpreter; nothing of it stays for the large picture.
     assert 140 <= run.peak_mb <= 200
     assert run.large_peak_mb < 50
+
+
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="the system has no /proc to tell memory")
+def test_run_pipeline_leaves_out_children_of_others(folder):
+    large = "import time; b = b'1' * 150_000_000; print('up', flush=True); time.sleep(60)"
+    with subprocess.Popen([sys.executable, "-c", large], stdout=subprocess.PIPE) as stranger:
+        assert stranger.stdout.readline() == b"up\n"
+        run = run_pipeline(lambda _: time.sleep(0.2) or PhotoText(()), [folder / "one.png"])
+        stranger.kill()
+    assert run.peak_mb < 50
 
 
 def test_write_large_picture(folder):
