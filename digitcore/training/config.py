@@ -26,6 +26,38 @@ def check_finite(config: Any) -> None:
             raise ConfigError(f"{item.name} must be a finite number, got {value}.")
 
 
+class RunConfig:
+    """What the settings of all kinds of runs can do: to JSON and back, and tell how two of them differ."""
+
+    __slots__ = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """As metrics.json and the state of an unfinished run hold it: plain JSON types."""
+        return {**asdict(self), "arguments": dict(self.arguments)}
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> Self:
+        """The inverse of `to_dict`.
+
+        Raises:
+            ConfigError: if a field is unknown or out of range.
+        """
+        unknown = set(content) - {item.name for item in fields(cls)}
+        if unknown:
+            raise ConfigError(f"unknown settings: {', '.join(sorted(unknown))}.")
+        return cls(**cls._read(content))
+
+    def differences(self, other: Self) -> list[str]:
+        """What differs, as "name: mine, not theirs" sentences; empty if the two are equal."""
+        mine, theirs = self.to_dict(), other.to_dict()
+        return [f"{name}: {mine[name]}, not {theirs[name]}" for name in mine if mine[name] != theirs[name]]
+
+    @staticmethod
+    def _read(content: Mapping[str, Any]) -> dict[str, Any]:
+        """Fields of JSON types → the constructor's arguments."""
+        return dict(content)
+
+
 @dataclass(frozen=True, slots=True)
 class AugmentationConfig:
     """How far each training image is varied, anew each time it is seen; all zero leaves it alone.
@@ -74,7 +106,7 @@ class AugmentationConfig:
 
 
 @dataclass(frozen=True, slots=True)
-class TrainConfig:
+class TrainConfig(RunConfig):
     """One training run. Two runs with equal configs on the same machine give the same weights.
 
     Attributes:
@@ -158,27 +190,10 @@ class TrainConfig:
         progress = (epoch - self.warmup_epochs) / (self.n_epochs - self.warmup_epochs)
         return self.learning_rate * (1 + math.cos(math.pi * progress)) / 2
 
-    def to_dict(self) -> dict[str, Any]:
-        """As metrics.json and the state of an unfinished run hold it: plain JSON types."""
-        return {**asdict(self), "arguments": dict(self.arguments)}
-
-    @classmethod
-    def from_dict(cls, content: Mapping[str, Any]) -> Self:
-        """The inverse of `to_dict`.
-
-        Raises:
-            ConfigError: if a field is unknown or out of range.
-        """
-        unknown = set(content) - {item.name for item in fields(cls)}
-        if unknown:
-            raise ConfigError(f"unknown settings: {', '.join(sorted(unknown))}.")
+    @staticmethod
+    def _read(content: Mapping[str, Any]) -> dict[str, Any]:
         augmentation = content.get("augmentation")
-        return cls(**{**content, "augmentation": AugmentationConfig(**augmentation) if augmentation else None})
-
-    def differences(self, other: Self) -> list[str]:
-        """What differs, as "name: mine, not theirs" sentences; empty if the two are equal."""
-        mine, theirs = self.to_dict(), other.to_dict()
-        return [f"{name}: {mine[name]}, not {theirs[name]}" for name in mine if mine[name] != theirs[name]]
+        return {**content, "augmentation": AugmentationConfig(**augmentation) if augmentation else None}
 
 
 # The article's augmentation as printed: torchvision's RandomAffine(30, (.5, .5), (.25, 1), 30).

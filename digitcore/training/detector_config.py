@@ -2,15 +2,15 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
-from typing import Any, Self
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from digitcore.errors import ConfigError
-from digitcore.training.config import check, check_finite
+from digitcore.training.config import RunConfig, check, check_finite
 
 
 @dataclass(frozen=True, slots=True)
-class DetectorConfig:
+class DetectorConfig(RunConfig):
     """One training run of PageNet. Two runs with equal configs on the same machine give the same weights.
 
     Attributes:
@@ -88,27 +88,6 @@ class DetectorConfig:
             return self.learning_rate * (step + 1) / (n_warmup + 1)
         progress = (step - n_warmup) / (self.n_steps - n_warmup)
         return self.learning_rate * (1 + math.cos(math.pi * progress)) / 2
-
-    def to_dict(self) -> dict[str, Any]:
-        """As metrics.json and the state of an unfinished run hold it: plain JSON types."""
-        return {**asdict(self), "arguments": dict(self.arguments)}
-
-    @classmethod
-    def from_dict(cls, content: Mapping[str, Any]) -> Self:
-        """The inverse of `to_dict`.
-
-        Raises:
-            ConfigError: if a field is unknown or out of range.
-        """
-        unknown = set(content) - {item.name for item in fields(cls)}
-        if unknown:
-            raise ConfigError(f"unknown settings: {', '.join(sorted(unknown))}.")
-        return cls(**content)
-
-    def differences(self, other: Self) -> list[str]:
-        """What differs, as "name: mine, not theirs" sentences; empty if the two are equal."""
-        mine, theirs = self.to_dict(), other.to_dict()
-        return [f"{name}: {mine[name]}, not {theirs[name]}" for name in mine if mine[name] != theirs[name]]
 
 
 _DETECTOR = DetectorConfig(name="detector", arguments={"width": 32})
