@@ -114,8 +114,9 @@ def merge_finds(
     intersections = intersect_boxes(every.boxes, every.boxes)
     areas = every.boxes[:, 2] * every.boxes[:, 3]
     is_slim = every.boxes[:, 2] < config.slim_aspect * every.boxes[:, 3]
-    widened = _compare_boxes(_widen_boxes(every.boxes, config.slim_aspect))
-    overlaps = np.where(is_slim & is_slim[:, None], widened, _compare_boxes(every.boxes))
+    wide = _widen_boxes(every.boxes, config.slim_aspect)
+    widened = _compare_areas(intersect_boxes(wide, wide), wide[:, 2] * wide[:, 3])
+    overlaps = np.where(is_slim & is_slim[:, None], widened, _compare_areas(intersections, areas))
     is_same = overlaps > config.max_overlap
     longest = every.boxes[:, 2:].max(axis=1, initial=0)
     is_part = (intersections > config.max_contained * areas) & (longest <= config.max_part_ratio * longest[:, None])
@@ -183,10 +184,8 @@ def _widen_boxes(boxes: npt.NDArray[np.float32], aspect: float) -> npt.NDArray[n
     return np.stack([boxes[:, 0] + (boxes[:, 2] - widths) / 2, boxes[:, 1], widths, boxes[:, 3]], axis=1)
 
 
-def _compare_boxes(boxes: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """(n, 4) xywh → (n, n) intersections over unions; 0 for boxes without area."""
-    intersections = intersect_boxes(boxes, boxes)
-    areas = boxes[:, 2] * boxes[:, 3]
+def _compare_areas(intersections: npt.NDArray[np.float32], areas: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """(n, n) and (n,) → (n, n) intersections over unions; 0 for boxes without area."""
     unions = areas[:, None] + areas[None] - intersections
     return intersections / np.maximum(unions, np.finfo(np.float32).tiny)
 
