@@ -133,7 +133,8 @@ def test_make_crops_gives_digits_and_others_and_repeats_itself(maker):
     crops, again = make_crops(maker, 3, seed=5), make_crops(maker, 3, seed=5)
     assert crops.digest() == again.digest()
     assert 0.25 < crops.is_digit.mean() < 0.75
-    assert set(crops.labels.tolist()) == {NOT_A_DIGIT, *range(10)} or len(crops) < 200
+    # The glyphs are ones and noughts; other digits come from the hand of strokes.
+    assert {NOT_A_DIGIT, 0, 1} <= set(crops.labels.tolist())
     longer = make_crops(maker, 4, seed=5)
     np.testing.assert_array_equal(longer.images[: len(crops)], crops.images)
 
