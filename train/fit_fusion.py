@@ -29,7 +29,7 @@ from digitcore.training.glyphs import DigitGlyphs
 from digitcore.training.pages import Page, PageConfig, PageMaker
 from digitcore.training.writing import Writing
 
-N_PAGES = 600
+N_PAGES = 900
 # Beside the streams of training (0 and 1) and of the benchmark (2).
 SEED, FUSION_STREAM = 2026, 3
 # Finds below are never read; they are fewer than those above.
