@@ -62,14 +62,7 @@ class LabeledImages:
 
     def __post_init__(self) -> None:
         """Check shapes, types and range."""
-        if self.images.dtype != np.uint8 or self.images.shape[1:] != (FIELD_PX, FIELD_PX):
-            raise DatasetError(f"Expected (N, 28, 28) uint8 images, got {self.images.dtype} {self.images.shape}.")
-        if self.labels.dtype != np.int64 or self.labels.shape != self.images.shape[:1]:
-            raise DatasetError(
-                f"Expected {len(self.images)} int64 labels, got {self.labels.dtype} {self.labels.shape}."
-            )
-        if self.labels.size and not 0 <= self.labels.min() <= self.labels.max() < N_CLASSES:
-            raise DatasetError(f"Labels must be 0 to 9, got {self.labels.min()} to {self.labels.max()}.")
+        check_labeled(self.images, self.labels, least_label=0)
 
     def __len__(self) -> int:
         """How many images."""
@@ -83,6 +76,20 @@ class LabeledImages:
         """SHA-256 of the pixels and labels, in hex: the same wherever and however the files were stored."""
         labels = self.labels.astype(np.uint8)
         return hashlib.sha256(np.ascontiguousarray(self.images).tobytes() + labels.tobytes()).hexdigest()
+
+
+def check_labeled(images: npt.NDArray[np.uint8], labels: npt.NDArray[np.int64], least_label: int) -> None:
+    """Check images (N, 28, 28) uint8 and their labels (N,) int64, from the least one to 9.
+
+    Raises:
+        DatasetError: if a shape, a type or a label is another.
+    """
+    if images.dtype != np.uint8 or images.shape[1:] != (FIELD_PX, FIELD_PX):
+        raise DatasetError(f"Expected (N, 28, 28) uint8 images, got {images.dtype} {images.shape}.")
+    if labels.dtype != np.int64 or labels.shape != images.shape[:1]:
+        raise DatasetError(f"Expected {len(images)} int64 labels, got {labels.dtype} {labels.shape}.")
+    if labels.size and not least_label <= labels.min() <= labels.max() < N_CLASSES:
+        raise DatasetError(f"Labels must be {least_label} to 9, got {labels.min()} to {labels.max()}.")
 
 
 def default_root() -> Path:

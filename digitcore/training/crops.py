@@ -15,10 +15,10 @@ import numpy as np
 import numpy.typing as npt
 
 from digitcore.cropping import cut_digit
+from digitcore.data import check_labeled
 from digitcore.detector import InkKind
-from digitcore.errors import DatasetError
 from digitcore.preprocessing import FIELD_PX, normalize_digit
-from digitcore.results import N_CLASSES, Box, Candidate
+from digitcore.results import Box, Candidate
 from digitcore.splitting import propose_segments
 from digitcore.training.canvas import draw_scribble
 from digitcore.training.pages import Page, PageMaker
@@ -71,14 +71,7 @@ class Crops:
 
     def __post_init__(self) -> None:
         """Check shapes, types and range."""
-        if self.images.dtype != np.uint8 or self.images.shape[1:] != (FIELD_PX, FIELD_PX):
-            raise DatasetError(f"Expected (N, 28, 28) uint8 images, got {self.images.dtype} {self.images.shape}.")
-        if self.labels.dtype != np.int64 or self.labels.shape != self.images.shape[:1]:
-            raise DatasetError(
-                f"Expected {len(self.images)} int64 labels, got {self.labels.dtype} {self.labels.shape}."
-            )
-        if self.labels.size and not NOT_A_DIGIT <= self.labels.min() <= self.labels.max() < N_CLASSES:
-            raise DatasetError(f"Labels must be -1 to 9, got {self.labels.min()} to {self.labels.max()}.")
+        check_labeled(self.images, self.labels, least_label=NOT_A_DIGIT)
 
     def __len__(self) -> int:
         """How many images."""
