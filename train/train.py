@@ -16,7 +16,6 @@ over seeds 0, 1, 2) in 4 minutes, `digitnet` 99.64 % in 18 minutes (one run).
 import argparse
 import datetime
 import platform
-import shlex
 import signal
 import sys
 from dataclasses import replace
@@ -50,15 +49,25 @@ from digitcore.training.glyphs import DigitGlyphs
 from digitcore.training.pages import PageMaker
 from digitcore.training.state import STATE_NAME, load_state
 from digitcore.training.writing import Writing
+from train.options import (
+    CHECKPOINTS_FOLDER,
+    EXIT_ERROR,
+    EXIT_INTERRUPTED,
+    GLYPHS_NAME,
+    RUNS_FOLDER,
+    add_run_options,
+    list_folders,
+    repeat_command,
+)
 
 DEFAULT_PRESET = "digitnet"
-CHECKPOINTS_FOLDER, RUNS_FOLDER, FONTS_FOLDER = Path("checkpoints"), Path("runs"), Path("fonts")
-# Beside the run folders, for all runs: what was thinned and cut up once.
-GLYPHS_NAME, CROPS_NAME = "glyphs", "crops"
+# Options that belong to the command that repeats a run.
+REPEATED = ("seed", "epochs", "batch_size", "learning_rate", "warmup_epochs")
+# Beside the run folders, for all runs: what was cut up once.
+CROPS_NAME = "crops"
 # Crops do not change with the run's seed, so that seeds can be compared.
 CROPS_SEEDS = {"crops": 0, "crops-validation": 1}
 N_VALIDATION_PAGES = 200
-EXIT_ERROR, EXIT_INTERRUPTED = 1, 130
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -98,7 +107,7 @@ def _train(config: TrainConfig, options: argparse.Namespace, run_folder: Path) -
         return EXIT_INTERRUPTED
     bar.close()
     out = options.out or CHECKPOINTS_FOLDER / config.name
-    metrics = _measure(config, result, sets, test, device, _command(options))
+    metrics = _measure(config, result, sets, test, device, repeat_command("train.train", options, REPEATED))
     digest = save_checkpoint(out, result.model, result.config, metrics, make_card(out.name, config, metrics))
     (run_folder / STATE_NAME).unlink(missing_ok=True)
     print(f"{metrics['test_accuracy']:.2%} of {metrics['n_test']:,} test images right. Wrote {out} ({digest}).")
@@ -213,30 +222,9 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m train.train", description="Train a digit network and write its checkpoint."
     )
-    parser.add_argument("--preset", choices=PRESETS, default=DEFAULT_PRESET, help="the recipe (default: %(default)s)")
-    parser.add_argument(
-        "--data", type=Path, metavar="DIR", help="folder that holds MNIST/raw (default: DIGITCORE_DATA)"
-    )
-    parser.add_argument(
-        "--fonts", type=Path, metavar="DIR", default=FONTS_FOLDER, help="folder of fonts (default: %(default)s)"
-    )
-    parser.add_argument("--out", type=Path, metavar="DIR", help="the checkpoint's folder (default: checkpoints/PRESET)")
-    parser.add_argument(
-        "--run-folder", type=Path, metavar="DIR", help="where an unfinished run is kept (default: runs/PRESET-SEED)"
-    )
-    parser.add_argument("--seed", type=int, metavar="N", help="of everything random (default: the preset's)")
+    add_run_options(parser, PRESETS, DEFAULT_PRESET)
     parser.add_argument("--epochs", type=int, metavar="N", help="default: the preset's")
-    parser.add_argument("--batch-size", type=int, metavar="N", help="default: the preset's")
-    parser.add_argument("--learning-rate", type=float, metavar="X", help="default: the preset's")
     parser.add_argument("--warmup-epochs", type=float, metavar="X", help="default: the preset's")
-    parser.add_argument(
-        "--reduced-precision",
-        action=argparse.BooleanOptionalAction,
-        default=None,
-        help="bfloat16 where the hardware has it (default: the preset's)",
-    )
-    parser.add_argument("--device", help='"cpu" or "cuda" (default: CUDA where there is one)')
-    parser.add_argument("--resume", action="store_true", help="go on with the unfinished run")
     return parser.parse_args(argv)
 
 
@@ -251,17 +239,6 @@ def _make_config(options: argparse.Namespace) -> TrainConfig:
         "reduced_precision": options.reduced_precision,
     }
     return replace(load_preset(options.preset), **{name: value for name, value in given.items() if value is not None})
-
-
-def _command(options: argparse.Namespace, *more: str) -> str:
-    """The command that repeats this run, without this machine's folders."""
-    words = ["python", "-m", "train.train", "--preset", options.preset]
-    for name in ("seed", "epochs", "batch_size", "learning_rate", "warmup_epochs"):
-        if (value := getattr(options, name)) is not None:
-            words += [f"--{name.replace('_', '-')}", f"{value:g}" if isinstance(value, float) else str(value)]
-    if options.reduced_precision is not None:
-        words.append("--reduced-precision" if options.reduced_precision else "--no-reduced-precision")
-    return shlex.join([*words, *more])
 
 
 def _announce(config: TrainConfig, sets: TrainingSets, device: torch.device) -> str:
@@ -281,11 +258,7 @@ def _say_how_to_go_on(config: TrainConfig, options: argparse.Namespace, run_fold
         n_done = load_state(run_folder).n_epochs_done
     except CheckpointError:
         return "Stopped before the first epoch was done: nothing is kept."
-    words = []
-    for name in ("data", "out", "run_folder", "device"):
-        if (value := getattr(options, name)) is not None:
-            words += [f"--{name.replace('_', '-')}", str(value)]
-    command = _command(options, *words, "--resume")
+    command = repeat_command("train.train", options, REPEATED, *list_folders(options), "--resume")
     return f"Stopped; {n_done} of {config.n_epochs} epochs are kept in {run_folder}. Go on with:\n    {command}"
 
 

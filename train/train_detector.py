@@ -17,7 +17,6 @@ import argparse
 import datetime
 import os
 import platform
-import shlex
 import signal
 import sys
 from collections.abc import Sequence
@@ -44,11 +43,21 @@ from digitcore.training.glyphs import DigitGlyphs
 from digitcore.training.pages import SIZE_PX, PageMaker
 from digitcore.training.state import STATE_NAME, load_state
 from digitcore.training.writing import Writing
+from train.options import (
+    CHECKPOINTS_FOLDER,
+    EXIT_ERROR,
+    EXIT_INTERRUPTED,
+    GLYPHS_NAME,
+    RUNS_FOLDER,
+    add_run_options,
+    list_folders,
+    repeat_command,
+)
 
 DEFAULT_PRESET = "detector"
-CHECKPOINTS_FOLDER, RUNS_FOLDER, FONTS_FOLDER = Path("checkpoints"), Path("runs"), Path("fonts")
-LATEST_NAME, GLYPHS_NAME = "latest", "glyphs"
-EXIT_ERROR, EXIT_INTERRUPTED = 1, 130
+# Options that belong to the command that repeats a run.
+REPEATED = ("seed", "pages", "batch_size", "learning_rate")
+LATEST_NAME = "latest"
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -133,7 +142,7 @@ class _Circumstances:
             "validation_false": last.validation_false,
             "n_pages": last.n_pages,
             "measured": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d"),
-            "command": _command(self.options),
+            "command": repeat_command("train.train_detector", self.options, REPEATED),
             "n_parameters": count_parameters(model),
             "n_multiply_adds": count_multiply_adds(model, (N_CHANNELS, SIZE_PX, SIZE_PX)),
             "training": self.config.to_dict(),
@@ -203,29 +212,8 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m train.train_detector", description="Train the page network and write its checkpoint."
     )
-    parser.add_argument(
-        "--preset", choices=DETECTOR_PRESETS, default=DEFAULT_PRESET, help="the recipe (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--data", type=Path, metavar="DIR", help="folder that holds MNIST/raw (default: DIGITCORE_DATA)"
-    )
-    parser.add_argument(
-        "--fonts", type=Path, metavar="DIR", default=FONTS_FOLDER, help="folder of fonts (default: %(default)s)"
-    )
-    parser.add_argument("--out", type=Path, metavar="DIR", help="the checkpoint's folder (default: checkpoints/PRESET)")
-    parser.add_argument(
-        "--run-folder", type=Path, metavar="DIR", help="where an unfinished run is kept (default: runs/PRESET-SEED)"
-    )
-    parser.add_argument("--seed", type=int, metavar="N", help="of everything random (default: the preset's)")
+    add_run_options(parser, DETECTOR_PRESETS, DEFAULT_PRESET)
     parser.add_argument("--pages", type=int, metavar="N", help="to learn from (default: the preset's)")
-    parser.add_argument("--batch-size", type=int, metavar="N", help="default: the preset's")
-    parser.add_argument("--learning-rate", type=float, metavar="X", help="default: the preset's")
-    parser.add_argument(
-        "--reduced-precision",
-        action=argparse.BooleanOptionalAction,
-        default=None,
-        help="bfloat16 where the hardware has it (default: the preset's)",
-    )
     parser.add_argument(
         "--workers",
         type=int,
@@ -236,8 +224,6 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--threads", type=int, metavar="N", default=max(n_cores // 2, 1), help="that learn (default: %(default)s)"
     )
-    parser.add_argument("--device", help='"cpu" or "cuda" (default: CUDA where there is one)')
-    parser.add_argument("--resume", action="store_true", help="go on with the unfinished run")
     return parser.parse_args(argv)
 
 
@@ -254,17 +240,6 @@ def _make_config(options: argparse.Namespace) -> DetectorConfig:
     return replace(preset, **{name: value for name, value in given.items() if value is not None})
 
 
-def _command(options: argparse.Namespace, *more: str) -> str:
-    """The command that repeats this run, without this machine's folders."""
-    words = ["python", "-m", "train.train_detector", "--preset", options.preset]
-    for name in ("seed", "pages", "batch_size", "learning_rate"):
-        if (value := getattr(options, name)) is not None:
-            words += [f"--{name.replace('_', '-')}", f"{value:g}" if isinstance(value, float) else str(value)]
-    if options.reduced_precision is not None:
-        words.append("--reduced-precision" if options.reduced_precision else "--no-reduced-precision")
-    return shlex.join([*words, *more])
-
-
 def _announce(config: DetectorConfig, options: argparse.Namespace, device: torch.device) -> str:
     reduced = autocast_dtype(device) if config.reduced_precision else None
     return (
@@ -279,11 +254,7 @@ def _say_how_to_go_on(config: DetectorConfig, options: argparse.Namespace, run_f
         history = load_state(run_folder, DetectorConfig).history
     except CheckpointError:
         return "Stopped before the first round was done: nothing is kept."
-    words = []
-    for name in ("data", "fonts", "out", "run_folder", "device"):
-        if (value := getattr(options, name)) is not None:
-            words += [f"--{name.replace('_', '-')}", str(value)]
-    command = _command(options, *words, "--resume")
+    command = repeat_command("train.train_detector", options, REPEATED, *list_folders(options), "--resume")
     n_done = history[-1]["n_pages"]
     return f"Stopped; {n_done:,} of {config.n_pages:,} pages are kept in {run_folder}. Go on with:\n    {command}"
 
