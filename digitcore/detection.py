@@ -4,6 +4,7 @@ The network knows digits of some 10 to 200 px; looked at in sizes an octave apar
 range at two levels or more, and what the levels agree on counts once.
 """
 
+from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 
@@ -83,9 +84,9 @@ class PageDetector:
         """name@hash of the checkpoint."""
         return self.checkpoint.label
 
-    def detect(self, grey: npt.NDArray[np.uint8]) -> Detections:
-        """Find the digits of a picture; see `detect`."""
-        return detect(self._net, grey, self.device, self.config, self.checkpoint.config.temperature)
+    def detect(self, grey: npt.NDArray[np.uint8], config: DetectionConfig | None = None) -> Detections:
+        """Find the digits of a picture, with another config if one is given; see `detect`."""
+        return detect(self._net, grey, self.device, config or self.config, self.checkpoint.config.temperature)
 
 
 def detect(
@@ -110,7 +111,7 @@ def detect(
     if grey.ndim != 2 or grey.dtype != np.uint8 or grey.size == 0:
         raise ImageError(f"Expected a grey picture, a uint8 array of shape (H, W); got {grey.dtype} {grey.shape}.")
     sides = choose_levels(max(grey.shape), config)
-    levels = [_Level(net, grey, side, device) for side in sides]
+    levels = [_Level(net, picture, device) for picture in scale_to_sides(grey, sides)]
     finds = []
     for index, level in enumerate(levels):
         found = find_peaks(level.maps, config.min_score, config.max_peaks, temperature)[0]
@@ -137,25 +138,44 @@ def detect(
 
 
 def choose_levels(longest_px: int, config: DetectionConfig) -> list[int]:
-    """Longest sides at which to look at a picture, smallest first; only the first may be larger than the picture."""
+    """Longest sides at which to look at a picture, smallest first; the first and the last may be larger than it is."""
     first, *rest = config.level_sides_px
     sides = [first, *(side for side in rest if side <= longest_px)]
     if sides[-1] * config.native_level_ratio < longest_px < config.level_sides_px[-1]:
         sides.append(longest_px)
+    enlarged_px = round(config.enlargement * longest_px)
+    if sides[-1] < enlarged_px <= config.level_sides_px[-1]:
+        sides.append(enlarged_px)
     return sides
+
+
+def scale_to_sides(grey: npt.NDArray[np.uint8], sides_px: Sequence[int]) -> list[npt.NDArray[np.uint8]]:
+    """Copies of a picture, (H, W) uint8, with these longest sides, which rise.
+
+    Each is shrunk from the next larger one: the whole picture, which may be large, is gone through once.
+    """
+    height, width = grey.shape
+    copies = []
+    source = grey
+    for side in reversed(sides_px):
+        scale = side / max(height, width)
+        size_wh = (max(round(width * scale), 1), max(round(height * scale), 1))
+        if scale > 1:
+            copies.append(cv2.resize(grey, size_wh, interpolation=cv2.INTER_CUBIC))
+        else:
+            source = cv2.resize(source, size_wh, interpolation=cv2.INTER_AREA)
+            copies.append(source)
+    return copies[::-1]
 
 
 class _Level:
     """The picture at one size, and what the network says of it."""
 
-    def __init__(self, net: nn.Module, grey: npt.NDArray[np.uint8], side_px: int, device: torch.device) -> None:
-        height, width = grey.shape
-        scale = side_px / max(height, width)
-        self.size_wh = (max(round(width * scale), 1), max(round(height * scale), 1))
-        shrunk = cv2.resize(grey, self.size_wh, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+    def __init__(self, net: nn.Module, picture: npt.NDArray[np.uint8], device: torch.device) -> None:
+        self.size_wh = picture.shape[::-1]
         w, h = self.size_wh
         # The last row and column repeated, as in training's small pictures.
-        padded = cv2.copyMakeBorder(shrunk, 0, -h % SIZE_MULTIPLE, 0, -w % SIZE_MULTIPLE, cv2.BORDER_REPLICATE)
+        padded = cv2.copyMakeBorder(picture, 0, -h % SIZE_MULTIPLE, 0, -w % SIZE_MULTIPLE, cv2.BORDER_REPLICATE)
         self._channels = prepare_channels(padded)
         self.maps = predict_maps(net, torch.from_numpy(self._channels)[None], device)
 

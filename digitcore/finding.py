@@ -4,12 +4,14 @@ The page network (detection.py) looks at the grey picture; if the page lies on i
 is cut out for the second look (cropping.py); the other ink is put in groups, each with the reason why it is not read.
 """
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 from digitcore.cropping import cut_digit
-from digitcore.detection import Detections, PageDetector
+from digitcore.detection import Detections, PageDetector, scale_to_sides
 from digitcore.detector import InkKind
 from digitcore.results import Box, Candidate, Finding, Reason, Rejected
 
@@ -26,6 +28,8 @@ MIN_SURE_TO_TURN = 1.8
 SURE_SCORE = 0.6
 # Less of the picture than this is no writing: three small digits have as much.
 MIN_WRITTEN = 0.0005
+# The other ways are tried on a copy with this longest side.
+TRIAL_SIDE_PX = 512
 # The other way up must have this many times as much to read, and this much more, …
 TURN_FACTOR, TURN_MARGIN = 1.5, 1.0
 # … be written in digits for the most part, and read surely: words upside down have a few that look like digits.
@@ -81,14 +85,17 @@ def _detect_upright(grey: GreyImage, detector: PageDetector) -> tuple[Detections
     as_is = detector.detect(grey)
     if not _may_be_turned(as_is):
         return as_is, 0
-    others = {rotation: detector.detect(_turn(grey, rotation)) for rotation in (90, 180, 270)}
-    rotation = max(others, key=lambda r: _sum_sureness(others[r])[0])
-    turned, (n_as_is, _) = others[rotation], _sum_sureness(as_is)
-    total, n_sure = _sum_sureness(turned)
+    # Which way up shows in a small copy, too.
+    small = scale_to_sides(grey, [min(TRIAL_SIDE_PX, max(grey.shape))])[0]
+    config = replace(detector.config, enlargement=1.0)
+    trials = {rotation: detector.detect(_turn(small, rotation), config) for rotation in (0, 90, 180, 270)}
+    n_as_is, _ = _sum_sureness(trials.pop(0))
+    rotation = max(trials, key=lambda r: _sum_sureness(trials[r])[0])
+    total, n_sure = _sum_sureness(trials[rotation])
     has_more = total >= max(MIN_SURE_TO_TURN, TURN_FACTOR * n_as_is + TURN_MARGIN)
     is_sure = n_sure >= MIN_DIGITS_TO_TURN and total >= MIN_MEAN_SURENESS * n_sure
-    if has_more and is_sure and _share_of_digit_ink(turned) >= MIN_DIGIT_INK:
-        return turned, rotation
+    if has_more and is_sure and _share_of_digit_ink(trials[rotation]) >= MIN_DIGIT_INK:
+        return detector.detect(_turn(grey, rotation)), rotation
     return as_is, 0
 
 

@@ -19,6 +19,7 @@ class DetectionConfig:
         level_sides_px: longest sides that a picture is looked at, smallest first; larger ones than its own are left
             out, but for the first.
         native_level_ratio: a picture this much longer than its largest level is also looked at as it is.
+        enlargement: a small picture is also looked at this many times as large, where the largest level allows it.
         min_side_px: the largest level answers for digits whose longer side is from this, …
         min_coarse_px: … the others for those from this, since smaller ones are seen better a level higher, …
         max_side_px: … to this; the first level for larger ones too.
@@ -35,6 +36,7 @@ class DetectionConfig:
 
     level_sides_px: tuple[int, ...] = (128, 256, 512, 1024)
     native_level_ratio: float = 1.25
+    enlargement: float = 2.0
     min_side_px: float = 11.0
     min_coarse_px: float = 18.0
     max_side_px: float = 175.0
@@ -57,8 +59,8 @@ class DetectionConfig:
         for name in ("min_score", "max_overlap", "slim_aspect", "max_contained", "max_part_ratio"):
             if not 0 < getattr(self, name) <= 1:
                 raise ConfigError(f"{name} must be above 0 and at most 1, got {getattr(self, name)}.")
-        if self.native_level_ratio < 1 or self.max_peaks < 1:
-            raise ConfigError("native_level_ratio and max_peaks must be at least 1.")
+        if self.native_level_ratio < 1 or self.enlargement < 1 or self.max_peaks < 1:
+            raise ConfigError("native_level_ratio, enlargement and max_peaks must be at least 1.")
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -7,7 +7,15 @@ import torch
 from torch import nn
 
 from digitcore.checkpoint import CheckpointConfig, load_checkpoint, save_checkpoint
-from digitcore.detection import PageDetector, choose_levels, clip_boxes, detect, find_peaks, fold_norms
+from digitcore.detection import (
+    PageDetector,
+    choose_levels,
+    clip_boxes,
+    detect,
+    find_peaks,
+    fold_norms,
+    scale_to_sides,
+)
 from digitcore.detector import N_INK_KINDS, InkKind, PageMaps, PageNet
 from digitcore.errors import CheckpointError, ConfigError, ImageError
 from digitcore.merging import DetectionConfig, Finds, intersect_boxes, merge_finds
@@ -237,10 +245,12 @@ def test_boxes_are_cut_at_the_edges():
     [
         (20, [128]),
         (64, [128]),
-        (128, [128]),
-        (150, [128]),
-        (200, [128, 200]),
-        (256, [128, 256]),
+        (128, [128, 256]),
+        (150, [128, 300]),
+        (200, [128, 200, 400]),
+        (256, [128, 256, 512]),
+        (512, [128, 256, 512, 1024]),
+        (513, [128, 256, 512]),
         (600, [128, 256, 512]),
         (700, [128, 256, 512, 700]),
         (1023, [128, 256, 512, 1023]),
@@ -250,6 +260,16 @@ def test_boxes_are_cut_at_the_edges():
 )
 def test_choose_levels(longest, expected):
     assert choose_levels(longest, DetectionConfig()) == expected
+
+
+def test_scale_to_sides_is_the_picture_shrunk_whatever_the_steps():
+    rng = np.random.default_rng(0)
+    grey = cv2.GaussianBlur(rng.integers(0, 256, (300, 400)).astype(np.uint8), (0, 0), 2)
+    copies = scale_to_sides(grey, [100, 200, 400, 800])
+    assert [copy.shape for copy in copies] == [(75, 100), (150, 200), (300, 400), (600, 800)]
+    assert np.array_equal(copies[2], grey)
+    at_once = cv2.resize(grey, (100, 75), interpolation=cv2.INTER_AREA)
+    assert np.abs(copies[0].astype(int) - at_once).max() <= 1
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import pytest
 from digitcore.detection import Detections
 from digitcore.detector import InkKind
 from digitcore.finding import MIN_DIGIT_RATIO, find_in_photo, turn_box, turn_box_back
+from digitcore.merging import DetectionConfig
 from digitcore.results import Box, Reason
 
 
@@ -19,11 +20,13 @@ def draw_paper(width=400, height=300) -> np.ndarray:
 class PlantedDetector:
     """Finds dark upright bars wherever they stand, as a network that knows but ones would."""
 
+    config = DetectionConfig()
+
     def __init__(self, kinds: np.ndarray | None = None, score: float = 0.9) -> None:
         self.kinds, self.score = kinds, score
         self.n_calls = 0
 
-    def detect(self, grey: np.ndarray) -> Detections:
+    def detect(self, grey: np.ndarray, config: DetectionConfig | None = None) -> Detections:
         self.n_calls += 1
         dark = (grey < 100).astype(np.uint8)
         stats = cv2.connectedComponentsWithStats(dark)[2][1:]
@@ -132,7 +135,8 @@ def test_find_in_photo_says_why_a_digits_ink_is_not_read(where, level, reason):
     picture[where] = 255 - level
     detector = PlantedDetector(kinds)
     whole = detector.detect(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY))
-    detector.detect = lambda grey: replace(whole, boxes=whole.boxes[:0], scores=whole.scores[:0], probs=whole.probs[:0])
+    nothing = replace(whole, boxes=whole.boxes[:0], scores=whole.scores[:0], probs=whole.probs[:0])
+    detector.detect = lambda grey, config=None: nothing
     assert [each.reason for each in find_in_photo(picture, detector).rejected] == [reason]
 
 

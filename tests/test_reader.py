@@ -10,6 +10,7 @@ from digitcore.classifier import Classification
 from digitcore.detection import Detections
 from digitcore.detector import InkKind
 from digitcore.errors import CheckpointError, ImageError
+from digitcore.merging import DetectionConfig
 from digitcore.preprocessing import normalize_digits
 from digitcore.reader import MIN_SKETCH_CONFIDENCE, DigitReader
 from digitcore.results import Reason
@@ -40,7 +41,9 @@ class _PlantedDetector:
     def __init__(self, score: float = 0.9) -> None:
         self.score = score
 
-    def detect(self, grey):
+    config = DetectionConfig()
+
+    def detect(self, grey, config=None):
         dark = ((grey < 100) & (grey.max() > 100)).astype(np.uint8)
         boxes = cv2.connectedComponentsWithStats(dark)[2][1:, :4].astype(np.float32)
         probs = np.full((len(boxes), 10), 0.1, np.float32)
