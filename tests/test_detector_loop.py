@@ -72,6 +72,14 @@ def test_same_seed_same_weights(unbroken):
     assert not torch.equal(other.model.head.weight, unbroken.model.head.weight)
 
 
+def test_a_run_starts_from_the_weights_given(unbroken):
+    still = replace(CONFIG, start="x@0000000", learning_rate=1e-9, weight_decay=0.0, n_pages=12)
+    begun = fit_detector(still, MAKER, start=unbroken.model)
+    for name, weights in unbroken.model.named_parameters():
+        assert torch.allclose(begun.model.get_parameter(name), weights, atol=1e-6), name
+    assert begun.history[0].loss < unbroken.history[0].loss
+
+
 def test_workers_change_nothing(unbroken):
     _assert_same(fit_detector(CONFIG, MAKER, n_workers=2), unbroken)
 

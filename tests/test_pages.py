@@ -3,10 +3,17 @@ import numpy as np
 import pytest
 
 from digitcore.detector import InkKind
-from digitcore.training.canvas import EXCUSED_MIDDLE_RATIO, IGNORED_INK, MAX_ASKED_PX, Canvas, draw_scribble
+from digitcore.training.canvas import (
+    EXCUSED_MIDDLE_RATIO,
+    IGNORED_INK,
+    MAX_ASKED_PX,
+    Canvas,
+    draw_scratches,
+    draw_scribble,
+)
 from digitcore.training.glyphs import DigitGlyphs, make_fields
 from digitcore.training.page_writer import _touch_distance
-from digitcore.training.pages import PageConfig, PageMaker
+from digitcore.training.pages import PageConfig, PageMaker, _excuse_faint
 from digitcore.training.writing import Writing
 
 
@@ -55,6 +62,18 @@ def test_digits_asked_for_can_be_seen(maker):
                 differences.append(abs(page.image[own][inked].mean() - page.image[own][bare].mean()))
     assert len(differences) > 100
     assert np.mean(np.array(differences) < 1.0) < 0.02
+
+
+def test_a_digit_half_in_the_dark_is_excused():
+    canvas = Canvas(64)
+    mask = np.full((30, 20), 255, np.uint8)
+    canvas.put_digit(mask, 1, 4, 10, 1.0)
+    canvas.put_digit(mask, 1, 40, 10, 1.0)
+    light = np.ones((64, 64), np.float32)
+    light[:26] = 0.001
+    light[:, 32:] = 1.0
+    _excuse_faint(canvas, light, -0.8 * canvas.ink * light, noise_levels=2.0)
+    assert canvas.boxes == [(40.0, 10.0, 20.0, 30.0)] and canvas.ignored == [(4.0, 10.0, 20.0, 30.0)]
 
 
 def test_pages_of_words_ask_for_nothing(maker):
@@ -138,6 +157,14 @@ def test_touch_distance_brings_ink_together(shift):
     canvas[10 + shift : 30 + shift, distance : distance + 16] += right > 90
     assert canvas.max() == 1
     assert cv2.connectedComponents((canvas > 0).astype(np.uint8))[0] == 2
+
+
+def test_draw_scratches_covers_the_page():
+    for seed in range(20):
+        scratches = draw_scratches(np.random.default_rng(seed), 192)
+        assert scratches.shape == (192, 192) and scratches.dtype == np.uint8
+        assert 4 <= len(cv2.connectedComponentsWithStats((scratches > 90).astype(np.uint8))[2]) - 1
+        assert (scratches > 90).mean() < 0.5
 
 
 def test_find_place_of_what_does_not_fit_is_none():

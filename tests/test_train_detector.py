@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 
-from digitcore.checkpoint import load_checkpoint
+from digitcore.checkpoint import CheckpointConfig, Normalization, load_checkpoint, save_checkpoint
 from digitcore.detection import PageDetector
+from digitcore.model import SeedCNN
 from digitcore.training.detector_config import DETECTOR_PRESETS, DetectorConfig
 from tests.drawn_pages import DrawnPages
 from train import train_detector
@@ -57,6 +58,22 @@ def test_the_command_writes_a_checkpoint(tiny, tmp_path, capsys):
     card = (folder / "README.md").read_text()
     assert card.startswith("---\nlicense: apache-2.0") and metrics["command"] in card
     assert not (tmp_path / "runs" / "tiny-3" / "resume.safetensors").exists()
+
+
+def test_a_run_starts_from_a_checkpoint(tiny, tmp_path):
+    assert tiny("--out", "first") == 0
+    assert tiny("--seed", "1", "--start-from", "first") == 0
+    checkpoint = load_checkpoint(tmp_path / "checkpoints" / "tiny")
+    first = load_checkpoint(tmp_path / "first")
+    assert checkpoint.metrics["training"]["start"] == first.label
+    assert checkpoint.metrics["command"] == "python -m train.train_detector --preset tiny --start-from first --seed 1"
+    assert f"start from those of {first.label}" in (tmp_path / "checkpoints" / "tiny" / "README.md").read_text()
+
+
+def test_a_digit_network_is_no_start(tiny, tmp_path, capsys):
+    save_checkpoint(tmp_path / "seed", SeedCNN(), CheckpointConfig("SeedCNN", {}, Normalization(0.13, 0.31)), {}, "")
+    assert tiny("--start-from", "seed") == 1
+    assert "wants a checkpoint of a PageNet; seed@" in capsys.readouterr().err
 
 
 def test_a_checkpoint_can_be_measured_while_training_goes_on(tiny, tmp_path, monkeypatch):

@@ -134,6 +134,21 @@ def draw_rules(rng: Rng, size_px: int, angle_degrees: float, spacing_px: float, 
     return layer
 
 
+def draw_scratches(rng: Rng, size_px: int) -> Mask:
+    """Many straight marks that run much the same way over a whole page: scratches, cracks, posts, blades of grass."""
+    layer = np.zeros((size_px, size_px), np.uint8)
+    direction, spread = rng.uniform(0, np.pi), rng.uniform(0.02, 0.6)
+    typical_px = np.exp(rng.uniform(np.log(8), np.log(90)))
+    thickness = 1 if rng.random() < 0.6 else int(rng.integers(2, max(3, int(typical_px / 8) + 1)))
+    for _ in range(int(rng.integers(8, 70))):
+        angle = direction + rng.normal(0, spread)
+        along = np.array([np.cos(angle), np.sin(angle)]) * typical_px * np.exp(rng.normal(0, 0.4)) / 2
+        middle = rng.uniform(0, size_px, 2)
+        (x0, y0), (x1, y1) = middle - along, middle + along
+        _line(layer, x0, y0, x1, y1, thickness)
+    return layer
+
+
 def draw_scribble(rng: Rng, size_px: float, pen_px: float) -> Mask:
     """A doodle, zigzag, loop, dash, tick, blot or crossing-out about this large."""
     n = int(size_px + 2 * pen_px + 6)

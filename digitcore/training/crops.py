@@ -30,10 +30,12 @@ XYWH = tuple[float, float, float, float]
 Sample = tuple[Mask, int]
 
 NOT_A_DIGIT = -1
-CROPS_FORMAT = 1
+CROPS_FORMAT = 2
 # A page of eighty digits would drown the others.
 MAX_DIGITS_PER_PAGE = 10
 N_CLEAN_PER_PAGE = 5
+# Pages of nothing but digits that touch, so that a neighbour's strokes in the box are a common sight.
+TOUCHING_PAGES_RATIO = 0.2
 # A detector's boxes err by so much of the longest side at each edge, mostly and sometimes.
 JITTER_RATIO, LARGE_JITTER_RATIO, LARGE_JITTER_CHANCE = 0.04, 0.07, 0.25
 # What the reader hands on as one digit is about this wide, as a share of its height.
@@ -49,8 +51,9 @@ WHOLE_RATIO, STRAY_RATIO = 0.95, 0.06
 # … two if it has so much of both, and a part if it has between these shares of one.
 BOTH_RATIO = 0.3
 PART_RATIOS = (0.15, 0.72)
-# Narrower parts look like a one.
-MIN_PART_ASPECT = 0.36
+# Ink whose spread across its longest direction is less than this share of that along it is a stroke: a one, unless it
+# lies flatter than this.
+STROKE_RATIO, UPRIGHT_DEGREES = 0.24, 30.0
 # Parts that are digits of their own: the loops of 6, 8 and 9.
 LOOPS_ABOVE, LOOPS_BELOW = {8, 9}, {6, 8}
 
@@ -101,11 +104,9 @@ def make_crops(maker: PageMaker, n_pages: int, seed: int, name: str = "crops") -
     for index in range(n_pages):
         rng = np.random.default_rng([seed, index])
         for ink, label in _make_some(rng, maker):
-            if ink.any():
+            # Nothing at all is no digit; but a crop that lost its digit teaches nothing.
+            if ink.any() or label == NOT_A_DIGIT:
                 images.append(normalize_digit(ink))
-                labels.append(label)
-            elif label == NOT_A_DIGIT and rng.random() < 0.2:
-                images.append(np.zeros((FIELD_PX, FIELD_PX), np.uint8))
                 labels.append(label)
     return Crops(np.array(images, np.uint8).reshape(-1, FIELD_PX, FIELD_PX), np.array(labels, np.int64), name)
 
@@ -138,12 +139,13 @@ def load_or_make_crops(maker: PageMaker, n_pages: int, seed: int, name: str, cac
 
 def _make_some(rng: Rng, maker: PageMaker) -> Iterator[Sample]:
     """One page's crops, and clean ones beside them."""
-    page = maker.make(rng)
+    page = maker.make(rng, "touching" if rng.random() < TOUCHING_PAGES_RATIO else "mixed")
     yield from _cut_digits(rng, page)
     yield from _cut_others(rng, page, maker)
     for _ in range(N_CLEAN_PER_PAGE):
         yield _draw_digit(rng, maker)
-        yield _draw_other(rng, maker), NOT_A_DIGIT
+        if not is_like_one(other := _draw_other(rng, maker)):
+            yield other, NOT_A_DIGIT
     yield from _split_pair(rng, maker)
     yield from _split_single(rng, maker)
 
@@ -174,9 +176,12 @@ def _cut_others(rng: Rng, page: Page, maker: PageMaker) -> Iterator[Sample]:
     size = page.image.shape[0]
     for x, y, w, h in boxes:
         if x < size - 2 and y < size - 2 and x + w > 2 and y + h > 2:
-            yield cut_digit(page.image, (x, y, w, h)), NOT_A_DIGIT
+            crop = cut_digit(page.image, (x, y, w, h))
+            if not is_like_one(crop):
+                yield crop, NOT_A_DIGIT
     for _ in range(2):
-        yield _cut_letter(rng, page, maker), NOT_A_DIGIT
+        if (letter := _cut_letter(rng, page, maker)) is not None:
+            yield letter, NOT_A_DIGIT
 
 
 def _propose_other_ink(rng: Rng, ink: Mask, n_windows: int) -> list[XYWH]:
@@ -222,14 +227,14 @@ def _propose_parts(rng: Rng, page: Page, n: int) -> list[XYWH]:
     for i in rng.permutation(len(page.labels))[:n]:
         x, y, w, h = (float(v) for v in page.boxes[i])
         shift, label = rng.uniform(0.4, 0.6) * rng.choice([-1, 1]), int(page.labels[i])
-        if rng.random() < 0.5 and min(w, h) > MIN_PART_ASPECT * 2 * max(w, h):
+        if rng.random() < 0.5 and w > 0.6 * h:
             box = (x + shift * w, y, w, h) if rng.random() < 0.6 else (x + max(shift, 0) * w, y, 0.5 * w, h)
         elif label not in LOOPS_ABOVE | LOOPS_BELOW | {0, 1, 4, 7}:
             box = (x, y + shift * h, w, h) if rng.random() < 0.6 else (x, y + max(shift, 0) * h, w, 0.5 * h)
         else:
             continue
         others = np.delete(page.boxes, i, axis=0)
-        if _largest_share(box, others) < 0.6 and max(box[2:]) >= MIN_BOX_PX:
+        if _largest_share(box, others) < 0.35 and max(box[2:]) >= MIN_BOX_PX:
             boxes.append(box)
     return boxes
 
@@ -251,14 +256,14 @@ def _propose_pairs(rng: Rng, boxes: npt.NDArray[np.float32], n: int) -> list[XYW
     return pairs
 
 
-def _cut_letter(rng: Rng, page: Page, maker: PageMaker) -> Mask:
-    """A letter written anywhere on the page, cut out as a digit would be."""
+def _cut_letter(rng: Rng, page: Page, maker: PageMaker) -> Mask | None:
+    """A letter written anywhere on the page, cut out as a digit would be; None if the page is too small for it."""
     mask = _draw_letter(rng, maker, float(np.exp(rng.uniform(np.log(14), np.log(90)))))
     h, w = mask.shape
     size = page.image.shape[0]
     margin = max(3, round(0.4 * max(w, h)))
     if w + 2 * margin >= size or h + 2 * margin >= size:
-        return np.zeros((1, 1), np.uint8)
+        return None
     x, y = (int(rng.integers(margin, size - side - margin)) for side in (w, h))
     around = page.image[y - margin : y + h + margin, x - margin : x + w + margin]
     # Darkened by so much at full ink; lightened on a dark ground, where dark ink would drown.
@@ -303,9 +308,7 @@ def _draw_other(rng: Rng, maker: PageMaker) -> Mask:
     if kind == "symbol":
         return maker.writing.draw_symbol(rng, CLEAN_HEIGHT_PX)
     if kind == "scribble":
-        mask = draw_scribble(rng, CLEAN_HEIGHT_PX, CLEAN_HEIGHT_PX * rng.uniform(0.03, 0.12))
-        _, _, w, h = cv2.boundingRect(mask)
-        return mask if h <= 1.6 * w else np.zeros((1, 1), np.uint8)
+        return draw_scribble(rng, CLEAN_HEIGHT_PX, CLEAN_HEIGHT_PX * rng.uniform(0.03, 0.12))
     while True:
         mask, label = _draw_digit(rng, maker)
         if label not in (0, 1, 8):
@@ -354,7 +357,7 @@ def _split_single(rng: Rng, maker: PageMaker) -> Iterator[Sample]:
     # Its upper or lower part: the rest lies beyond a crop, or under something.
     cut = round(mask.shape[0] * rng.uniform(0.4, 0.6))
     part = mask[:cut] if rng.random() < 0.5 else mask[cut:]
-    if part.any() and part.shape[1] > 0.5 * part.shape[0]:
+    if part.any() and not is_like_one(part):
         yield part, NOT_A_DIGIT
 
 
@@ -378,7 +381,19 @@ def _judge(layers: npt.NDArray[np.uint8], labels: tuple[int, ...], part: Candida
     if rest >= BOTH_RATIO:
         return NOT_A_DIGIT
     is_part = PART_RATIOS[0] <= most <= PART_RATIOS[1] and rest <= BOTH_RATIO
-    return NOT_A_DIGIT if is_part and min(w, h) >= MIN_PART_ASPECT * max(w, h) else None
+    return NOT_A_DIGIT if is_part and not is_like_one(part.ink) else None
+
+
+def is_like_one(ink: Mask) -> bool:
+    """Whether ink, (h, w) uint8, is one stroke, more or less straight and upright, that may be read as a 1."""
+    ys, xs = np.nonzero(ink > 127)
+    if len(xs) < 3:
+        return False
+    (xx, xy), (_, yy) = np.cov(xs, ys)
+    root = float(np.hypot(xx - yy, 2 * xy))
+    narrow, long = max(xx + yy - root, 0.0), xx + yy + root
+    steepness = np.rad2deg(np.arctan2(np.sqrt(max(yy - xx + root, 0.0)), np.sqrt(max(xx - yy + root, 0.0))))
+    return bool(np.sqrt(narrow / max(long, 1e-9)) < STROKE_RATIO and steepness > UPRIGHT_DEGREES)
 
 
 def _largest_share(box: XYWH, others: npt.NDArray[np.float32]) -> float:

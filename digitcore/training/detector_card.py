@@ -41,11 +41,12 @@ print(reader.read_photo("note.jpg").text)
 
     {command}
 
-{n_pages:,} synthetic pages of 384×384, each seen once, batch {batch_size}, AdamW, learning rate up to {learning_rate:g}
-and down to 0 as a cosine, seed {seed}; the weights are a moving average (decay {ema_decay:g}). The digits are MNIST's
-training images, thinned and drawn anew, and those of handwriting fonts; papers, light, letters, print, rules and
-scribbles are drawn by `digitcore/training/pages.py`. No photo was used. On {device} with {n_threads} thread(s) and
-{n_workers} process(es) that make pages, {precision}, it took {minutes:.0f} minutes. `metrics.json` has every round.
+{beginning}{n_pages:,} synthetic pages of 384×384, each seen once,
+batch {batch_size}, AdamW, learning rate up to {learning_rate:g} and down to 0 as a cosine, seed {seed}; the weights are
+a moving average (decay {ema_decay:g}). The digits are MNIST's training images, thinned and drawn anew, and those of
+handwriting fonts; papers, light, letters, print, rules and scribbles are drawn by `digitcore/training/pages.py`. No
+photo was used. On {device} with {n_threads} thread(s) and {n_workers} process(es) that make pages, {precision}, it took
+{minutes:.0f} minutes. `metrics.json` has every round.
 
 ## Figures
 
@@ -75,6 +76,7 @@ def make_detector_card(name: str, config: DetectorConfig, metrics: Mapping[str, 
     last = metrics["history"][-1]
     figures = {"f1": last["validation_f1"], "recall": last["validation_recall"], "false": last["validation_false"]}
     return CARD.format(
+        beginning=f"The weights start from those of {config.start}. " if config.start else "",
         **config.to_dict() | {"name": name, "n_pages": metrics["n_pages"]},
         **{key: "not measured" if value is None else f"{value:.3f}" for key, value in figures.items()},
         **{key: metrics[key] for key in ("n_parameters", "command", "device", "n_threads", "n_workers", "precision")},

@@ -15,7 +15,8 @@ class DetectorConfig(RunConfig):
 
     Attributes:
         name: of the preset, and of the checkpoint's folder.
-        arguments: of PageNet's constructor.
+        start: name@hash of the checkpoint whose weights the run starts from; empty for new ones.
+        arguments: of PageNet's constructor; those of the checkpoint that it starts from.
         n_pages: pages to learn from, each seen once.
         batch_size: pages a step.
         learning_rate: the highest: it rises linearly at first and falls as a cosine to zero.
@@ -34,6 +35,7 @@ class DetectorConfig(RunConfig):
     """
 
     name: str = "custom"
+    start: str = ""
     arguments: Mapping[str, Any] = field(default_factory=dict)
     n_pages: int = 72_000
     batch_size: int = 16
@@ -95,6 +97,8 @@ DETECTOR_PRESETS: dict[str, DetectorConfig] = {
     preset.name: preset
     for preset in (
         _DETECTOR,
+        # To go on from a checkpoint (--start-from), with lower rates: on other pages, or longer on the same ones.
+        replace(_DETECTOR, name="detector-further", n_pages=48_000, learning_rate=0.0012, warmup_pages=1_000),
         # To see whether a change of the pages helps, in a quarter of the time.
         replace(_DETECTOR, name="detector-short", n_pages=24_000, warmup_pages=2_000),
     )

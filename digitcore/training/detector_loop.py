@@ -102,6 +102,7 @@ def fit_detector(
     maker: Maker,
     *,
     validation_maker: Maker | None = None,
+    start: nn.Module | None = None,
     device: str | None = None,
     n_workers: int = 0,
     state_folder: Path | None = None,
@@ -115,6 +116,7 @@ def fit_detector(
         config: every setting.
         maker: of the pages to learn from.
         validation_maker: of those to measure by; None for the same maker. Their random numbers are others in any case.
+        start: a PageNet whose weights to start from, built with `config.arguments`; None for new weights.
         device: as for `pick_device`.
         n_workers: processes that make pages; the weights do not depend on it.
         state_folder: where the run's state is written after each round; None for nowhere.
@@ -129,7 +131,7 @@ def fit_detector(
     """
     if resume and state_folder is None:
         raise ConfigError("To resume a run, name the folder that holds its state.")
-    run = _Run(config, maker, validation_maker or maker, pick_device(device))
+    run = _Run(config, maker, validation_maker or maker, start, pick_device(device))
     if resume:
         run.restore(load_state(Path(state_folder), DetectorConfig))
     batches = run.stream(n_workers)
@@ -145,12 +147,21 @@ def fit_detector(
 class _Run:
     """One run's moving parts: made from a config, and put back to an earlier round by `restore`."""
 
-    def __init__(self, config: DetectorConfig, maker: Maker, validation_maker: Maker, device: torch.device) -> None:
+    def __init__(
+        self,
+        config: DetectorConfig,
+        maker: Maker,
+        validation_maker: Maker,
+        start: nn.Module | None,
+        device: torch.device,
+    ) -> None:
         self.config, self.maker, self.device = config, maker, device
         self.dtype = autocast_dtype(device) if config.reduced_precision else None
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
             self.model = PageNet(**config.arguments)
+        if start is not None:
+            self.model.load_state_dict(start.state_dict())
         self.model.to(device, memory_format=torch.channels_last)
         self.average = deepcopy(self.model).eval().requires_grad_(False)
         self.optimizer = make_optimizer("adamw", self.model, config.learning_rate, config.weight_decay)

@@ -76,7 +76,7 @@ class PageWriter:
 
     def _write_rows(self, rng: Rng, canvas: Canvas, hand: Hand) -> None:
         gap = rng.uniform(0.05, 0.6) if rng.random() < 0.7 else rng.uniform(0.5, 2.0)
-        is_touching = bool(rng.random() < 0.22)
+        is_touching = bool(rng.random() < 0.3)
         y = rng.uniform(-0.3, 0.9) * canvas.size_px * rng.uniform(0.1, 1.0)
         leading = rng.uniform(1.12, 2.5)
         for _ in range(int(rng.integers(1, 9))):
@@ -98,7 +98,7 @@ class PageWriter:
             self._write_line(rng, canvas, hand, x, float(y), gap, is_touching, word_ratio=0.04, most=30)
 
     def _write_touching(self, rng: Rng, canvas: Canvas, hand: Hand) -> None:
-        for _ in range(int(rng.integers(2, 7))):
+        for _ in range(int(rng.integers(2, 13))):
             pair = [self.draw_digit(rng, hand) for _ in range(2)]
             shift = _touch_distance(pair[0][0], pair[1][0]) + rng.uniform(-1.0, 0.35) * hand.pen_px
             w, h = shift + pair[1][0].shape[1], max(mask.shape[0] for mask, _ in pair)
@@ -188,16 +188,15 @@ class PageWriter:
         word_ratio: float,
         most: int = 14,
     ) -> None:
-        """Digits from (x, y) on along the hand's slope, perhaps with words, commas and gaps between."""
-        start_x = x
+        """Digits from x on, perhaps with words, commas and gaps between; the hand's slope and curve start at (0, y)."""
         before: Mask | None = None
         top_before = 0.0
         tangent = np.tan(np.deg2rad(hand.angle_degrees))
         for _ in range(int(rng.integers(1, most + 1))):
             if x > canvas.size_px:
                 return
-            along = (x - start_x) / canvas.size_px
-            rise = tangent * (x - start_x) + hand.curve * canvas.size_px * np.sin(3 * along)
+            # Of the page's edge, not of the line's start: lines of one hand run alongside each other.
+            rise = tangent * x + hand.curve * canvas.size_px * np.sin(3 * x / canvas.size_px)
             base = y - rise + hand.height_px
             if rng.random() < word_ratio:
                 word = self.writing.draw_word(rng, _word_height(rng, hand))

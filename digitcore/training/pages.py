@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from digitcore.detector import InkKind
-from digitcore.training.canvas import IGNORED_INK, Canvas, draw_rules, draw_scribble
+from digitcore.training.canvas import IGNORED_INK, Canvas, draw_rules, draw_scratches, draw_scribble
 from digitcore.training.glyphs import DigitGlyphs
 from digitcore.training.page_writer import Hand, PageWriter, draw_log_uniform
 from digitcore.training.papers import draw_grain, draw_ground, draw_light, photograph
@@ -28,7 +28,9 @@ SIZE_PX = 384
 TURNED_LOOK_ALIKES = {90: {0, 8, 1}, 180: {0, 1, 2, 5, 6, 8, 9}, 270: {0, 8, 1}}
 MIRRORED_LOOK_ALIKES = {0, 1, 2, 5, 6, 8, 9}
 # What a digit must stand out by to be asked for: grey levels of 255, the sensor's noise, the ground's own texture.
-MIN_CONTRAST_LEVELS, NOISE_FACTOR, TEXTURE_FACTOR = 4.0, 2.0, 4.0
+MIN_CONTRAST_LEVELS, NOISE_FACTOR, TEXTURE_FACTOR = 6.0, 2.5, 5.0
+# All but this share of its ink must stand out by this share of that: the rest may lie in the dark.
+HIDDEN_RATIO, VISIBLE_RATIO = 0.15, 0.25
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -58,6 +60,7 @@ class PageConfig:
         size_px: side of a page.
         rows: weight of lines of digits, straight, sloping or curved.
         dense: of small lines close together.
+        touching: of pairs that touch.
         column: of lists.
         grid: of single digits in rows and columns, with or without boxes to write in.
         scattered: of digits of all sizes anywhere.
@@ -70,14 +73,15 @@ class PageConfig:
     """
 
     size_px: int = SIZE_PX
-    rows: float = 0.28
-    dense: float = 0.11
-    column: float = 0.08
-    grid: float = 0.09
-    scattered: float = 0.19
-    large: float = 0.07
+    rows: float = 0.25
+    dense: float = 0.13
+    touching: float = 0.1
+    column: float = 0.07
+    grid: float = 0.08
+    scattered: float = 0.16
+    large: float = 0.06
     words: float = 0.12
-    nothing: float = 0.06
+    nothing: float = 0.08
     font_digits_ratio: float = 0.14
     turned_ratio: float = 0.03
     inset_ratio: float = 0.08
@@ -101,7 +105,7 @@ class PageMaker:
         """
         config = self.config
         canvas = Canvas(config.size_px)
-        kinds = ("rows", "dense", "column", "grid", "scattered", "large", "words", "nothing")
+        kinds = ("rows", "dense", "touching", "column", "grid", "scattered", "large", "words", "nothing")
         weights = np.array([getattr(config, kind) for kind in kinds])
         kind = str(rng.choice(kinds, p=weights / weights.sum())) if scene == "mixed" else scene
         hand = self.writer.draw_hand(rng, kind)
@@ -109,7 +113,9 @@ class PageMaker:
             self._print_form(rng, canvas, hand, kind)
         if kind != "nothing":
             self.writer.write(rng, canvas, hand, kind)
-        elif rng.random() < 0.4:
+        elif rng.random() < 0.3:
+            self._scratch(rng, canvas)
+        elif rng.random() < 0.5:
             for _ in range(int(rng.integers(1, 8))):
                 self._put_scribble(rng, canvas, hand)
         if scene == "mixed" and kind != "nothing" and rng.random() < 0.6:
@@ -189,6 +195,10 @@ class PageMaker:
         is_one = h > 1.6 * w and h > 0.6 * hand.height_px
         self._put_free(rng, canvas, mask, hand, IGNORED_INK if is_one else InkKind.SCRIBBLE)
 
+    def _scratch(self, rng: Rng, canvas: Canvas) -> None:
+        scratches = draw_scratches(rng, canvas.size_px)
+        canvas.put(scratches, 0, 0, rng.uniform(0.08, 0.7), InkKind.SCRIBBLE)
+
     def _put_turned(self, rng: Rng, canvas: Canvas, hand: Hand, size: float) -> None:
         """A digit on its side, upside down or mirrored."""
         mask, label = self.writer.draw_digit(rng, hand, size, max(1.1, hand.pen_px * size / hand.height_px))
@@ -249,15 +259,19 @@ def _turn(rng: Rng, canvas: Canvas) -> None:
 
 
 def _excuse_faint(canvas: Canvas, bare: FloatImage, change: FloatImage, noise_levels: float) -> None:
-    """Ask for no digit whose ink drowns in the grain of the picture or the texture that it is written on."""
+    """Ask for no digit whose ink drowns in the picture's noise, the ground's texture, or the dark."""
     asked = list(zip(canvas.boxes, canvas.labels, strict=True))
     canvas.boxes, canvas.labels = [], []
     for box, label in asked:
         x, y, w, h = (max(0, int(v)) for v in box)
         own = np.s_[y : y + h, x : x + w]
-        contrast = float(np.percentile(np.abs(change[own]), 93))
+        strengths = np.abs(change[own])
+        contrast = float(np.percentile(strengths, 93))
+        ink = canvas.ink[own]
+        visible = float(np.percentile(strengths[ink >= 0.5 * ink.max()], 100 * HIDDEN_RATIO))
         texture = float(cv2.absdiff(bare[own], cv2.blur(bare[own], (5, 5))).mean())
-        if 255 * contrast >= MIN_CONTRAST_LEVELS + NOISE_FACTOR * noise_levels and contrast >= TEXTURE_FACTOR * texture:
+        least = max((MIN_CONTRAST_LEVELS + NOISE_FACTOR * noise_levels) / 255, TEXTURE_FACTOR * texture)
+        if contrast >= least and visible >= VISIBLE_RATIO * least:
             canvas.boxes.append(box)
             canvas.labels.append(label)
             continue
