@@ -20,69 +20,32 @@ Measured with 550 digits by 55 people (not in the repository), one run each:
 import argparse
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
-from digitcore.errors import ConfigError
+from digitcore.errors import DatasetError
 from digitcore.reader import DigitReader
+from digitcore.strokes import (
+    CANVAS_PX,
+    DEFAULT_PEN_RATIO,
+    RecordedDrawing,
+    Strokes,
+    draw_single,
+    draw_strokes,
+    load_digit_strokes,
+)
 
-CANVAS_PX = 280
-DIGIT_RATIO = 0.6
-DEFAULT_PEN_RATIO = 0.06
-# Drawn this many times as large and averaged down: OpenCV's own anti-aliasing leaves thick lines jagged.
-OVERSAMPLING = 4
 NUMBER_WH, NUMBER_LENGTH, N_NUMBERS = (960, 320), 5, 200
 PAIR_WH, N_PAIRS = (480, 320), 200
 HEIGHTS_PX, GAP_RATIOS = (150, 210), (0.1, 0.4)
 MAX_OVERLAP_PX = 4
 SEED = 0
 
-Strokes = list[npt.NDArray[np.float64]]
-
-
-@dataclass(frozen=True, slots=True)
-class RecordedDigit:
-    """A digit as it was drawn: its label, and each stroke as (n, 2) points x, y."""
-
-    label: str
-    strokes: Strokes
-
-
-def load_strokes(path: Path) -> list[RecordedDigit]:
-    """Read a file of recorded strokes, digits only.
-
-    Raises:
-        ConfigError: if the file is not of that form, or holds no digit.
-    """
-    try:
-        entries = json.loads(path.read_text())
-        recorded = [
-            RecordedDigit(str(entry["label"]), [np.array(s, float).reshape(-1, 2) for s in entry["strokes"] if s])
-            for entry in entries
-        ]
-    except (OSError, ValueError, KeyError, TypeError) as err:
-        raise ConfigError(f'{path} is not a JSON list of {{"label", "strokes"}}: {err}') from err
-    digits = [entry for entry in recorded if len(entry.label) == 1 and entry.label.isdecimal() and entry.strokes]
-    if not digits:
-        raise ConfigError(f"{path} holds no digit.")
-    return digits
-
-
-def draw_single(strokes: Strokes, pen_ratio: float = DEFAULT_PEN_RATIO) -> npt.NDArray[np.uint8]:
-    """One digit in the middle of a (280, 280) uint8 canvas, black on white."""
-    points = np.concatenate(strokes)
-    low, high = points.min(axis=0), points.max(axis=0)
-    scale = DIGIT_RATIO * CANVAS_PX / max(*(high - low), 1e-6)
-    offset = CANVAS_PX / 2 - (low + high) / 2 * scale
-    return _draw([stroke * scale + offset for stroke in strokes], (CANVAS_PX, CANVAS_PX), pen_ratio * CANVAS_PX)
-
 
 def draw_numbers(
-    digits: Sequence[RecordedDigit], n: int, pen_ratio: float
+    digits: Sequence[RecordedDrawing], n: int, pen_ratio: float
 ) -> Iterator[tuple[npt.NDArray[np.uint8], str]]:
     """Numbers of five digits that stand apart, and their text."""
     rng = np.random.default_rng(SEED)
@@ -99,11 +62,11 @@ def draw_numbers(
             placed += [stroke + (x, y) for stroke in strokes]
             text += digit.label
             x += width + pen_px + rng.uniform(*GAP_RATIOS) * height
-        yield _draw(placed, NUMBER_WH, pen_px), text
+        yield draw_strokes(placed, NUMBER_WH, pen_px), text
 
 
 def draw_touching_pairs(
-    digits: Sequence[RecordedDigit], n: int, pen_ratio: float
+    digits: Sequence[RecordedDrawing], n: int, pen_ratio: float
 ) -> Iterator[tuple[npt.NDArray[np.uint8], str]]:
     """Two digits that meet, and their text."""
     rng = np.random.default_rng(SEED)
@@ -115,7 +78,7 @@ def draw_touching_pairs(
             height = rng.uniform(*HEIGHTS_PX)
             strokes, _ = _fit(digit.strokes, height)
             y = (PAIR_WH[1] - height) / 2 + rng.uniform(-15, 15)
-            pictures.append(_draw([stroke + (x, y) for stroke in strokes], PAIR_WH, pen_px))
+            pictures.append(draw_strokes([stroke + (x, y) for stroke in strokes], PAIR_WH, pen_px))
         ink, other = (picture < 128 for picture in pictures)
         meets = (shift for shift in range(PAIR_WH[0]) if (ink & np.roll(other, -shift, axis=1)).any())
         # Roll is safe: the right digit meets the left one before it would leave the canvas.
@@ -129,18 +92,6 @@ def _fit(strokes: Strokes, height: float) -> tuple[Strokes, float]:
     low, extent = points.min(axis=0), np.ptp(points, axis=0)
     scale = min(height / max(extent[1], 1e-6), 1.2 * height / max(extent[0], 1e-6))
     return [(stroke - low) * scale for stroke in strokes], float(extent[0] * scale)
-
-
-def _draw(strokes: Strokes, size_wh: tuple[int, int], pen_px: float) -> npt.NDArray[np.uint8]:
-    width, height = size_wh
-    large = np.full((height * OVERSAMPLING, width * OVERSAMPLING), 255, np.uint8)
-    thickness = max(round(pen_px * OVERSAMPLING), 1)
-    for stroke in strokes:
-        points = np.rint(stroke * OVERSAMPLING).astype(np.int32)
-        cv2.polylines(large, [points.reshape(-1, 1, 2)], False, 0, thickness)
-        for x, y in points.tolist():
-            cv2.circle(large, (x, y), thickness // 2, 0, -1)
-    return cv2.resize(large, size_wh, interpolation=cv2.INTER_AREA)
 
 
 def _measure(reader: DigitReader, drawn: Iterator[tuple[npt.NDArray[np.uint8], str]]) -> float:
@@ -158,8 +109,8 @@ def main() -> None:
     )
     options = parser.parse_args()
     try:
-        digits = load_strokes(options.strokes)
-    except ConfigError as err:
+        digits = load_digit_strokes(options.strokes)
+    except DatasetError as err:
         parser.error(str(err))
     reader = DigitReader.from_pretrained(options.checkpoint)
     figures = {

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from digitcore.cropping import cut_digit
 from digitcore.detection import Detections, PageDetector, scale_to_sides
-from digitcore.detector import InkKind
+from digitcore.detector import INK_STRIDE, InkKind
 from digitcore.results import Box, Candidate, Finding, Reason, Rejected
 
 GreyImage = npt.NDArray[np.uint8]
@@ -161,7 +161,8 @@ def _whole_box(box: npt.NDArray[np.float32], shape: tuple[int, ...]) -> Box:
 
 def _name_other_ink(detections: Detections, shape: tuple[int, ...], rotation: int) -> list[Rejected]:
     """Marks of ink in which no digit was found, the largest first; boxes in the picture before turning."""
-    kinds = detections.ink_kinds
+    # The network gives the kinds at half the size; they were doubled to be drawn.
+    kinds = np.ascontiguousarray(detections.ink_kinds[::INK_STRIDE, ::INK_STRIDE])
     scale = max(shape[:2]) / max(kinds.shape)
     is_found = np.zeros(kinds.shape, bool)
     for x, y, w, h in detections.boxes / scale:
@@ -173,7 +174,7 @@ def _name_other_ink(detections: Detections, shape: tuple[int, ...], rotation: in
             if area > MAX_SPARSE_AREA * kinds.size and n_px < MIN_DENSITY * area:
                 continue
             box = _whole_box(scale * np.array(mark, np.float32), shape)
-            reason = REASONS.get(kind) or _why_not_found(detections, mark)
+            reason = REASONS.get(kind) or _why_not_found(kinds, detections.contrast, mark)
             marks.append((n_px, Rejected(turn_box_back(box, rotation, shape), reason)))
     marks.sort(key=lambda item: -item[0])
     return [item for _, item in marks[:MAX_REJECTED]]
@@ -196,13 +197,14 @@ def _group(ink: npt.NDArray[np.uint8]) -> list[tuple[tuple[int, int, int, int], 
     ]
 
 
-def _why_not_found(detections: Detections, mark: tuple[int, int, int, int]) -> Reason:
-    """Why ink that looks like a digit's is not among the digits."""
+def _why_not_found(kinds: GreyImage, contrast: GreyImage, mark: tuple[int, int, int, int]) -> Reason:
+    """Why ink that looks like a digit's is not among the digits; `contrast` is `INK_STRIDE` times as large."""
     x, y, w, h = mark
-    height, width = detections.ink_kinds.shape
+    height, width = kinds.shape
     if x <= 1 or y <= 1 or x + w >= width - 1 or y + h >= height - 1:
         return Reason.EDGE
     if max(w, h) < MIN_DIGIT_RATIO * max(width, height):
         return Reason.TOO_SMALL
-    own = detections.contrast[y : y + h, x : x + w]
+    x, y, w, h = (INK_STRIDE * v for v in mark)
+    own = contrast[y : y + h, x : x + w]
     return Reason.TOO_FAINT if int(own.max()) < FAINT_CONTRAST else Reason.UNCLEAR

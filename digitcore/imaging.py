@@ -99,7 +99,8 @@ def _to_rgb(image: Image.Image) -> Image.Image:
         rgba = image.convert("RGBA")
         paper = Image.new("RGBA", rgba.size, "white")
         return Image.alpha_composite(paper, rgba).convert("RGB")
-    return image.convert("RGB")
+    # Pillow's own convert() would copy one that is RGB already.
+    return image if image.mode == "RGB" else image.convert("RGB")
 
 
 def _scale_deep_grey(image: Image.Image) -> Image.Image:

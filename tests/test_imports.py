@@ -13,6 +13,8 @@ ROOT = Path(__file__).resolve().parent.parent
 ARROWS = {
     "errors": (),
     "results": ("errors",),
+    "corruptions": ("errors",),
+    "strokes": ("errors",),
     "imaging": ("results",),
     "device": ("results",),
     "drawing": ("imaging",),
@@ -42,7 +44,7 @@ ARROWS = {
     "classifier": ("checkpoint",),
     "hub": ("checkpoint",),
     "reader": ("classifier", "finding", "hub"),
-    "evaluation": ("reader", "data"),
+    "evaluation": ("reader", "data", "corruptions", "strokes"),
     "training": ("segmentation", "data", "detection"),
     "ui": ("reader", "evaluation", "drawing"),
     "app": ("ui",),

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -15,7 +16,7 @@ from digitcore.evaluation import measure_auroc
 from digitcore.model import DigitNet
 from digitcore.training import TrainConfig, TrainingSets, fit
 from digitcore.training.calibration import fit_platt
-from digitcore.training.crops import NOT_A_DIGIT, Crops, load_or_make_crops, make_crops
+from digitcore.training.crops import NOT_A_DIGIT, Crops, is_like_one, load_or_make_crops, make_crops
 from digitcore.training.pages import PageMaker
 from digitcore.training.writing import Writing
 from tests.test_pages import draw_digits
@@ -149,3 +150,20 @@ def test_load_or_make_crops_keeps_them(maker, tmp_path, monkeypatch):
 def test_crops_refuse_other_labels(label):
     with pytest.raises(DatasetError, match="-1 to 9"):
         Crops(np.zeros((1, 28, 28), np.uint8), np.array([label]), "bad")
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "expected"),
+    [((28, 4), (28, 52), True), ((14, 50), (42, 6), True), ((4, 28), (52, 28), False), ((4, 36), (52, 24), False)],
+)
+def test_is_like_one_knows_upright_strokes(start, end, expected):
+    ink = np.zeros((56, 56), np.uint8)
+    cv2.line(ink, start, end, 255, 5)
+    assert is_like_one(ink) is expected
+
+
+def test_is_like_one_takes_no_ring_for_a_stroke():
+    ring = np.zeros((56, 56), np.uint8)
+    cv2.ellipse(ring, (28, 28), (14, 24), 0, 0, 360, 255, 4)
+    assert not is_like_one(ring)
+    assert not is_like_one(np.zeros((5, 5), np.uint8))
