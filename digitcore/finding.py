@@ -41,6 +41,8 @@ GROUP_RATIO = 0.012
 MIN_MARK_RATIO = 0.008
 # What covers more of the picture than this with so little ink is a table's grain or a page's grid, not a mark.
 MAX_SPARSE_AREA, MIN_DENSITY = 0.1, 0.08
+# More ruled lines than this are ruled paper.
+MAX_RULES = 3
 # Nobody reads a longer list.
 MAX_REJECTED = 40
 REASONS = {
@@ -176,8 +178,21 @@ def _name_other_ink(detections: Detections, shape: tuple[int, ...], rotation: in
             box = _whole_box(scale * np.array(mark, np.float32), shape)
             reason = REASONS.get(kind) or _why_not_found(kinds, detections.contrast, mark)
             marks.append((n_px, Rejected(turn_box_back(box, rotation, shape), reason)))
+    marks = _join_rules(marks)
     marks.sort(key=lambda item: -item[0])
     return [item for _, item in marks[:MAX_REJECTED]]
+
+
+def _join_rules(marks: list[tuple[int, Rejected]]) -> list[tuple[int, Rejected]]:
+    """Many ruled lines are one thing, ruled paper; marks come with their numbers of pixels."""
+    rules = [mark for mark in marks if mark[1].reason is Reason.RULED_LINE]
+    if len(rules) <= MAX_RULES:
+        return marks
+    boxes = [rejected.box for _, rejected in rules]
+    left, top = min(box.x for box in boxes), min(box.y for box in boxes)
+    right, bottom = max(box.x + box.w for box in boxes), max(box.y + box.h for box in boxes)
+    paper = Rejected(Box(left, top, right - left, bottom - top), Reason.RULED_LINE)
+    return [mark for mark in marks if mark[1].reason is not Reason.RULED_LINE] + [(sum(n for n, _ in rules), paper)]
 
 
 def _group(ink: npt.NDArray[np.uint8]) -> list[tuple[tuple[int, int, int, int], int]]:

@@ -119,6 +119,20 @@ def test_find_in_photo_names_other_ink_as_one_mark(kind, reason):
     assert (x, y, w, h) == (100, 200, 58, 20)
 
 
+@pytest.mark.parametrize(("n_rules", "n_named"), [(2, 2), (3, 3), (4, 1), (8, 1)])
+def test_find_in_photo_names_many_rules_as_ruled_paper(n_rules, n_named):
+    kinds = np.zeros((300, 400), np.uint8)
+    for index in range(n_rules):
+        kinds[40 + 30 * index : 42 + 30 * index, 20:380] = InkKind.RULE
+    kinds[270:290, 100:140] = InkKind.SCRIBBLE
+    rejected = find_in_photo(draw_paper(), PlantedDetector(kinds)).rejected
+    rules = [each.box for each in rejected if each.reason is Reason.RULED_LINE]
+    assert len(rules) == n_named and len(rejected) == n_named + 1
+    assert min(box.y for box in rules) == 40
+    assert max(box.y + box.h for box in rules) == 42 + 30 * (n_rules - 1)
+    assert {box.x for box in rules} == {20} and {box.w for box in rules} == {360}
+
+
 @pytest.mark.parametrize(
     ("where", "level", "reason"),
     [
