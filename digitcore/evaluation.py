@@ -12,9 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 from digitcore.classifier import DigitClassifier
+from digitcore.corruptions import KINDS, corrupt
 from digitcore.data import LabeledImages
 from digitcore.errors import ConfigError
-from digitcore.results import N_CLASSES, DigitScore, Mistake, Report
+from digitcore.results import N_CLASSES, CorruptionErrors, DigitScore, Mistake, Report
 
 # Small enough that Stop, and a sketch drawn meanwhile, wait little; larger ones are hardly faster.
 BATCH_SIZE = 128
@@ -54,6 +55,26 @@ def evaluate(
     _check_count("batch_size", batch_size, least=1)
     n_total = min(limit, len(dataset.labels)) if limit else len(dataset.labels)
     return _stream(classifier, dataset, n_total, batch_size, min_report_interval_s)
+
+
+def measure_error(classifier: DigitClassifier, dataset: LabeledImages) -> float:
+    """Share of the images that are read wrong, 0 to 1; there must be some."""
+    return float((classifier.classify(dataset.images).probs.argmax(axis=1) != dataset.labels).mean())
+
+
+def measure_corruptions(classifier: DigitClassifier, dataset: LabeledImages, seed: int = 0) -> CorruptionErrors:
+    """Corrupt all images in each of the 14 ways in turn, and read them.
+
+    Args:
+        classifier: what is measured.
+        dataset: images (N, 28, 28) uint8, white on black, with labels (N,); N at least 1.
+        seed: of the corruptions; see `corruptions.corrupt`.
+    """
+    errors = []
+    for kind in KINDS:
+        corrupted = LabeledImages(corrupt(dataset.images, kind, seed), dataset.labels, f"{dataset.name}, {kind}")
+        errors.append((kind, measure_error(classifier, corrupted)))
+    return CorruptionErrors(tuple(errors))
 
 
 def measure_auroc(scores: npt.NDArray[np.floating], is_positive: npt.NDArray[np.bool_]) -> float:

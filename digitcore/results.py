@@ -335,3 +335,34 @@ class Report:
             "done": self.done,
             "images_per_second": round(self.images_per_second),
         }
+
+
+@dataclass(frozen=True, slots=True)
+class CorruptionErrors:
+    """Errors on corrupted images, as (kind, share of wrong answers, 0 to 1), in the order of `corruptions.KINDS`."""
+
+    errors: tuple[tuple[str, float], ...]
+
+    def __post_init__(self) -> None:
+        """Check that there is something to average."""
+        if not self.errors:
+            raise ValueError("errors must name at least one kind")
+
+    @property
+    def mean(self) -> float:
+        """Over the kinds, each counting the same."""
+        return sum(error for _, error in self.errors) / len(self.errors)
+
+    @property
+    def worst(self) -> tuple[str, float]:
+        """The kind with the largest error, and that error; of equal ones the first."""
+        return max(self.errors, key=lambda entry: entry[1])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON types only."""
+        kind, error = self.worst
+        return {
+            "mean_error": round(self.mean, 6),
+            "worst": {"kind": kind, "error": round(error, 6)},
+            "errors": {kind: round(error, 6) for kind, error in self.errors},
+        }

@@ -3,10 +3,17 @@ import json
 import numpy as np
 import pytest
 
-from digitcore.data import LabeledImages
+from digitcore.classifier import DigitClassifier
+from digitcore.corruptions import KINDS, corrupt
+from digitcore.data import LabeledImages, load_uci
 from digitcore.errors import DatasetError
-from digitcore.results import DigitScore, Report
+from digitcore.evaluation import measure_auroc, measure_corruptions
+from digitcore.hub import load_pretrained
+from digitcore.preprocessing import normalize_digit
+from digitcore.results import CorruptionErrors, DigitScore, Report
+from digitcore.strokes import draw_single, load_strokes
 from train import evaluate as script
+from train.suite import LOOK_ALIKES, Figure, Suite, load_other_sets
 
 
 def make_report(confusion: list[list[int]]) -> Report:
@@ -57,22 +64,169 @@ def test_load_test_set_says_where_mnist_should_be(tmp_path):
         script.load_test_set("mnist", tmp_path)
 
 
-def test_main_json_is_the_report_and_nothing_else(capsys):
-    script.main(["seed", "--dataset", "uci", "--limit", "40", "--json", "--device", "cpu"])
-    report = json.loads(capsys.readouterr().out)
-    assert (report["dataset"], report["n"], report["n_total"], report["done"]) == ("uci", 40, 40, True)
-    assert report["checkpoint"].startswith("seed@")
-    assert sum(map(sum, report["confusion"])) == 40
+FORTY = ["seed", "--dataset", "uci", "--limit", "40", "--device", "cpu"]
+ONE, ZERO = [[[0, 0], [0, 100]]], [[[0, 50], [30, 0], [60, 50], [30, 100], [0, 50]]]
+CROSS = [[[0, 0], [60, 100]], [[60, 0], [0, 100]]]
 
 
-def test_main_prints_the_table(capsys):
-    script.main(["seed", "--dataset", "uci", "--limit", "40", "--device", "cpu"])
-    assert " on uci: " in capsys.readouterr().out
+@pytest.fixture(scope="module")
+def seed():
+    return DigitClassifier(load_pretrained("seed"), "cpu")
+
+
+@pytest.fixture(scope="module")
+def uci():
+    return load_uci()
+
+
+@pytest.fixture
+def folders(tmp_path, uci):
+    """Digits, what is none, and strokes, as the options of those names want them; and those options."""
+    for name in ("digits", "not_digits", "strokes"):
+        (tmp_path / name).mkdir()
+    # Half of the labels are wrong on purpose.
+    labels = np.where(np.arange(60) % 2, uci.labels[100:160], (uci.labels[100:160] + 5) % 10)
+    np.savez(tmp_path / "digits" / "others.npz", images=uci.images[100:160], labels=labels)
+    noise = np.random.default_rng(0).integers(0, 256, (30, 28, 28), "u1")
+    np.savez(tmp_path / "not_digits" / "noise.npz", images=noise)
+    sketches = [{"label": "1", "strokes": ONE}, {"label": "0", "strokes": ZERO}, {"label": "4", "strokes": ONE}]
+    letters = [{"label": "X", "strokes": CROSS}, {"label": "O", "strokes": ZERO}, {"label": "l", "strokes": ONE}]
+    (tmp_path / "strokes" / "digits_strokes.json").write_text(json.dumps(sketches))
+    (tmp_path / "strokes" / "letters_strokes.json").write_text(json.dumps(letters))
+    return tmp_path
+
+
+def options(folders) -> list[str]:
+    names = ("digits", "not_digits", "strokes")
+    return [word for name in names for word in ("--" + name.replace("_", "-"), str(folders / name))]
+
+
+def make_suite(**changes) -> Suite:
+    corrupted = CorruptionErrors((("blur", 0.25), ("noise", 0.5), ("fog", 0.0)))
+    figures = {"digits": (), "not_digits": (), "sketches": None, "letters": None} | changes
+    return Suite(corrupted, **figures, n_parameters=12_345, n_multiply_adds=6_780_000, seconds=1.5)
+
+
+def test_corruption_errors_mean_and_worst():
+    suite = make_suite()
+    assert suite.corruptions.mean == pytest.approx(0.25)
+    assert suite.corruptions.worst == ("noise", 0.5)
+    assert suite.to_dict()["corruptions"] == {
+        "mean_error": 0.25,
+        "worst": {"kind": "noise", "error": 0.5},
+        "errors": {"blur": 0.25, "noise": 0.5, "fog": 0.0},
+    }
+    with pytest.raises(ValueError, match="at least one kind"):
+        CorruptionErrors(())
+
+
+def test_measure_corruptions_is_the_error_on_each_kind(seed, uci):
+    few = uci.part(0, 50, "few")
+    measured = dict(measure_corruptions(seed, few, seed=1).errors)
+    assert tuple(measured) == KINDS
+    for kind in ("noise", "edges only"):
+        predicted = seed.classify(corrupt(few.images, kind, seed=1)).probs.argmax(axis=1)
+        assert measured[kind] == pytest.approx((predicted != few.labels).mean())
+
+
+def test_format_suite_leaves_out_what_was_not_measured():
+    report = make_report(plant_confusion())
+    text = script.format_suite(make_suite(), report)
+    for words in ("12,345", "6.78 M", "1.50 s for 1,000 images", "noise                  50.00%", "50.00%   noise"):
+        assert words in text
+    assert "people" not in text and "AUROC" not in text
+    text = script.format_suite(make_suite(letters=Figure("letters", 7, 0.875)), report)
+    assert "letters                0.8750       7" in text and "people" not in text
+
+
+def test_main_json_is_all_figures_and_nothing_else(capsys, folders, seed, uci):
+    script.main([*FORTY, "--json", *options(folders)])
+    figures = json.loads(capsys.readouterr().out)
+    assert (figures["dataset"], figures["n"], figures["n_total"], figures["done"]) == ("uci", 40, 40, True)
+    assert figures["checkpoint"].startswith("seed@")
+    assert sum(map(sum, figures["confusion"])) == 40
+    assert figures["error"] == pytest.approx(1 - figures["accuracy"])
+    low, high = figures["error_interval"]
+    assert low < figures["error"] < high
+    assert tuple(figures["corruptions"]["errors"]) == KINDS
+    assert (figures["n_parameters"], figures["n_multiply_adds"]) == (28_938, 2_838_080)
+    assert figures["seconds"] > 0
+    assert figures["digits"]["others"]["n"] == 60
+    # Half the labels were planted wrong; most of the others are read right.
+    assert 0.5 <= figures["digits"]["others"]["error"] < 0.75
+    # The third "sketch" is a 1 that calls itself a 4.
+    assert figures["sketches"] == {"n": 3, "error": pytest.approx(1 / 3, abs=1e-6)}
+    is_digit = seed.classify(uci.images[:40]).is_digit
+    cross = normalize_digit(255 - draw_single(load_strokes(folders / "strokes" / "letters_strokes.json")[0].strokes))
+    is_cross = seed.classify(cross[None]).is_digit
+    expected = measure_auroc(np.concatenate([is_digit, is_cross]), np.arange(41) < 40)
+    assert figures["letters"] == {"n": 1, "auroc": pytest.approx(expected, abs=1e-6)}
+    assert figures["not_digits"]["noise"]["n"] == 30 and 0 <= figures["not_digits"]["noise"]["auroc"] <= 1
+
+
+def test_main_json_leaves_out_what_was_not_named(capsys):
+    script.main([*FORTY, "--json"])
+    figures = json.loads(capsys.readouterr().out)
+    assert "corruptions" in figures
+    assert not {"digits", "not_digits", "sketches", "letters"} & set(figures)
+
+
+def test_main_prints_the_tables(capsys, folders):
+    script.main([*FORTY, *options(folders)])
+    text = capsys.readouterr().out
+    for words in (" on uci: ", "parameters", "edges only", "mean", "worst", "others", "sketches", "noise", "letters"):
+        assert words in text
+
+
+def test_look_alikes_are_as_the_docstring_says():
+    assert sorted(LOOK_ALIKES) == sorted("O o I l i Z z S s B b g q D".split())
+
+
+def plant_archive(**arrays):
+    return lambda folder: np.savez(folder / "a.npz", **arrays)
+
+
+IMAGES = np.zeros((3, 28, 28), np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("option", "plant", "words"),
+    [
+        ("digits", lambda folder: folder.rmdir(), "There is no folder"),
+        ("digits", lambda folder: None, "no .npz file"),
+        ("digits", lambda folder: (folder / "a.npz").write_text("no archive"), "a.npz is no .npz file"),
+        ("digits", plant_archive(images=IMAGES), "a.npz is no .npz file with images and labels"),
+        ("digits", plant_archive(images=IMAGES, labels=np.array([1, 2])), "a.npz is not labelled digits"),
+        ("digits", plant_archive(images=IMAGES, labels=np.array([1, 2, 10])), "a.npz is not labelled digits"),
+        ("digits", plant_archive(images=IMAGES[:0], labels=np.zeros(0, int)), "a.npz holds no image"),
+        ("digits", plant_archive(images=IMAGES, labels=np.array(["a", "b", "c"])), "a.npz is not labelled digits"),
+        ("not_digits", plant_archive(images=IMAGES.astype(float)), r"expected \(N, 28, 28\) uint8"),
+        ("not_digits", plant_archive(pictures=IMAGES), "a.npz is no .npz file with images"),
+        ("strokes", lambda folder: None, "digits_strokes.json"),
+    ],
+)
+def test_load_other_sets_refuses_with_a_sentence(tmp_path, option, plant, words):
+    folder = tmp_path / option
+    folder.mkdir()
+    plant(folder)
+    with pytest.raises(DatasetError, match=words):
+        load_other_sets(**({"digits": None, "not_digits": None, "strokes": None} | {option: folder}))
+
+
+def test_load_other_sets_wants_a_letter_that_is_unlike_a_digit(folders):
+    (folders / "strokes" / "letters_strokes.json").write_text(json.dumps([{"label": "O", "strokes": ZERO}]))
+    with pytest.raises(DatasetError, match="no letter"):
+        load_other_sets(None, None, folders / "strokes")
 
 
 @pytest.mark.parametrize(
     ("argv", "words"),
-    [(["seed", "--dataset", "uci", "--limit", "-1"], "limit must be"), (["no-such"], "no checkpoint")],
+    [
+        (["seed", "--dataset", "uci", "--limit", "-1"], "limit must be"),
+        (["no-such"], "no checkpoint"),
+        ([*FORTY, "--digits", "no-such"], "no folder no-such"),
+        ([*FORTY, "--strokes", "no-such"], "digits_strokes.json"),
+    ],
 )
 def test_main_refuses_with_a_sentence(argv, words):
     with pytest.raises(SystemExit, match=words):

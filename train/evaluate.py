@@ -1,9 +1,17 @@
-"""Measure a checkpoint on a labelled test set.
+"""Measure a checkpoint: error and calibration, corruptions, other people's digits, what is no digit, cost.
 
     python -m train.evaluate [CHECKPOINT] [--dataset uci|mnist] [--data DIR] [--limit N] [--device cpu|cuda] [--json]
+        [--digits FOLDER] [--not-digits FOLDER] [--strokes FOLDER]
 
 CHECKPOINT is a folder, "digitnet" or "seed" for a shipped one, or a Hub repo (user/name or user/name@revision); without
-one, the shipped DigitNet. Prints the figures as tables, or with --json the report as the app's `/evaluate` gives it.
+one, the shipped DigitNet. Prints the figures as tables, or with --json the report as the app's `/evaluate` gives it and
+the other figures beside it. Sets that are not named are left out:
+
+    --digits      .npz files with images (N, 28, 28) uint8, white on black, and labels: the error on each
+    --not-digits  .npz files with such images: AUROC of "is it a digit?", the data set's images against each
+    --strokes     digits_strokes.json, read through the pad's door: the error; and letters_strokes.json, less those that
+                  look like a digit (O o I l i Z z S s B b g q D): AUROC as above. Each is a JSON list of
+                  {"label": "7", "strokes": [[[x, y], …], …]}
 """
 
 import argparse
@@ -17,6 +25,7 @@ from digitcore.errors import DigitcoreError
 from digitcore.evaluation import evaluate
 from digitcore.hub import load_pretrained
 from digitcore.results import Report
+from train.suite import Suite, load_other_sets, measure_suite
 
 N_WORST_CONFUSIONS = 8
 
@@ -39,7 +48,12 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
         "--limit", type=int, default=0, metavar="N", help="read the first N images only; 0 (default): all"
     )
     parser.add_argument("--device", help="cpu or cuda (default: the best there is)")
-    parser.add_argument("--json", action="store_true", help="print the report as JSON and nothing else")
+    parser.add_argument("--digits", type=Path, metavar="FOLDER", help="other people's digits, as .npz files")
+    parser.add_argument("--not-digits", type=Path, metavar="FOLDER", help="images of what is no digit, as .npz files")
+    parser.add_argument(
+        "--strokes", type=Path, metavar="FOLDER", help="holds digits_strokes.json and letters_strokes.json"
+    )
+    parser.add_argument("--json", action="store_true", help="print the figures as JSON and nothing else")
     return parser.parse_args(argv)
 
 
@@ -60,6 +74,7 @@ def format_report(report: Report) -> str:
     lines = [
         f"{report.checkpoint} on {report.dataset}: {report.n_correct:,} of {report.n:,} right",
         f"accuracy           {report.accuracy:8.2%}   95 % interval {low:.2%} to {high:.2%}",
+        f"error              {1 - report.accuracy:8.2%}   95 % interval {1 - high:.2%} to {1 - low:.2%}",
         f"calibration error  {report.ece:8.2%}   15 bins",
         f"speed              {report.images_per_second:8,.0f}   images a second",
         "",
@@ -73,6 +88,29 @@ def format_report(report: Report) -> str:
     if confusions:
         lines += ["", "most frequent confusions"]
         lines += [f"{truth} read as {read}  {count:5,}" for truth, read, count in confusions]
+    return "\n".join(lines)
+
+
+def format_suite(suite: Suite, report: Report) -> str:
+    """The other figures as text; what was not measured is left out."""
+    kind, error = suite.corruptions.worst
+    lines = [
+        f"parameters         {suite.n_parameters:8,}",
+        f"multiply-adds      {suite.n_multiply_adds / 1e6:8.2f} M an image",
+        f"time               {suite.seconds:8.2f} s for {report.n:,} images in one call",
+        "",
+        f"corrupted {report.dataset} images   error",
+    ]
+    lines += [f"{name:20} {value:8.2%}" for name, value in suite.corruptions.errors]
+    lines += [f"{'mean':20} {suite.corruptions.mean:8.2%}", f"{'worst':20} {error:8.2%}   {kind}"]
+    wrong = [*suite.digits, *([suite.sketches] if suite.sketches else [])]
+    if wrong:
+        lines += ["", "other people's digits   error  images"]
+        lines += [f"{figure.name:20} {figure.value:8.2%}  {figure.n:6,}" for figure in wrong]
+    told_apart = [*suite.not_digits, *([suite.letters] if suite.letters else [])]
+    if told_apart:
+        lines += ["", f"no digits            AUROC  images   is_digit, against {report.dataset}"]
+        lines += [f"{figure.name:20} {figure.value:8.4f}  {figure.n:6,}" for figure in told_apart]
     return "\n".join(lines)
 
 
@@ -95,17 +133,24 @@ def show_progress(report: Report) -> None:
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Evaluate, and print."""
+    """Evaluate, measure the rest, and print."""
     arguments = parse_arguments(argv)
     try:
         dataset = load_test_set(arguments.dataset, arguments.data)
+        others = load_other_sets(arguments.digits, arguments.not_digits, arguments.strokes)
         classifier = DigitClassifier(load_pretrained(arguments.checkpoint), arguments.device)
         for report in evaluate(classifier, dataset, arguments.limit):
             if sys.stderr.isatty() and not arguments.json:
                 show_progress(report)
+        suite = measure_suite(classifier, dataset.part(0, report.n, dataset.name), others)
     except DigitcoreError as err:
         sys.exit(f"error: {err}")
-    print(json.dumps(report.to_dict()) if arguments.json else format_report(report))
+    if arguments.json:
+        low, high = report.interval
+        error = {"error": round(1 - report.accuracy, 6), "error_interval": [round(1 - high, 6), round(1 - low, 6)]}
+        print(json.dumps(report.to_dict() | error | suite.to_dict()))
+    else:
+        print(format_report(report), format_suite(suite, report), sep="\n\n")
 
 
 if __name__ == "__main__":
