@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -138,3 +140,35 @@ def test_elastic_bends_smoothly_by_the_strength_asked():
     # The strength is uniform in 0..1 px, so its mean square is a third; interpolation between nodes lowers it.
     assert 0.25 < moved_px.square().mean().sqrt() < 0.6
     assert moved_px.diff(dim=2).abs().mean() < 0.2
+
+
+def test_some_images_lie_on_a_ground_and_the_ink_stays_lighter(images):
+    many = images[:1].repeat(400, 1, 1, 1)
+    laid = BatchAugmenter(AugmentationConfig(ground_ratio=0.5), 0, CPU)(many)
+    is_laid = (laid - many).abs().amax(dim=(1, 2, 3)) > 1e-3
+    assert 0.4 < is_laid.float().mean() < 0.6
+    ink, bare = many[0, 0] > 0.9, many[0, 0] < 0.02
+    stands_out = (laid[is_laid][:, 0, ink].mean(dim=1) - laid[is_laid][:, 0, bare].mean(dim=1)).tolist()
+    assert min(stands_out) > 0.05 and max(stands_out) > 0.8
+    level = laid[is_laid][:, 0, bare].mean(dim=1)
+    assert level.min() < 0.1 and level.max() > 0.5
+
+
+def test_grain_is_rougher_than_the_light_alone():
+    blank = torch.zeros(300, 1, 28, 28)
+    config = AugmentationConfig(ground_ratio=1.0, grain_std=0.2)
+    with_grain, without = (BatchAugmenter(c, 1, CPU)(blank) for c in (config, replace(config, grain_std=0.0)))
+    inner = with_grain[:, 0, 4:-4, 4:-4]
+    across = (inner[:, :, 1:] - inner[:, :, :-1]).std(dim=(1, 2))
+    smooth = without[:, 0, 4:-4, 4:-4]
+    assert across.mean() > 2 * (smooth[:, :, 1:] - smooth[:, :, :-1]).std(dim=(1, 2)).mean()
+
+
+def test_lines_cross_some_images_from_edge_to_edge():
+    blank = torch.zeros(400, 1, 28, 28)
+    lined = BatchAugmenter(AugmentationConfig(line_ratio=0.25), 2, CPU)(blank)[:, 0]
+    is_lined = lined.amax(dim=(1, 2)) > 0.1
+    assert 0.1 < is_lined.float().mean() < 0.3
+    n_inked = (lined[is_lined] > 0.05).sum(dim=(1, 2))
+    assert n_inked.max() <= 28 * 4 and n_inked.float().median() >= 20
+    assert torch.equal(lined[~is_lined], torch.zeros_like(lined[~is_lined]))

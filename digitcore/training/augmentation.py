@@ -16,6 +16,11 @@ from digitcore.training.config import AugmentationConfig
 
 # Nodes along a side of the coarse random field that bends an image: 28 / 4, about one stroke's bend.
 N_ELASTIC_NODES = 6
+# The lightest ground; how far ink stands out at least, as a share of the way from there to white; and the ground's
+# unevenness, a standard deviation as a share of that.
+MAX_GROUND, MIN_GROUND_CONTRAST, MAX_UNEVENNESS = 0.6, 0.3, 0.25
+# A 3×3 binomial leaves white noise 3/8 of its standard deviation.
+GRAIN_GAIN = 8 / 3
 
 
 class BatchAugmenter:
@@ -47,7 +52,12 @@ class BatchAugmenter:
         if config.elastic_px:
             grid = grid + self._draw_bending(images)
         images = F.grid_sample(images, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
-        return self._vary_strokes(images)
+        images = self._vary_strokes(images)
+        if config.line_ratio:
+            images = self._draw_lines(images)
+        if config.ground_ratio:
+            images = self._lay_on_ground(images)
+        return images
 
     def _draw_bending(self, images: Tensor) -> Tensor:
         """(B, H, W, 2) smooth displacements in the units of the grid, each image's strength drawn anew."""
@@ -74,6 +84,32 @@ class BatchAugmenter:
             noise = torch.randn(images.shape, generator=self.generator, device=images.device)
             images = images + noise * self._uniform(n_images, 0.0, config.noise_std)
         return images.clamp(0.0, 1.0)
+
+    def _draw_lines(self, images: Tensor) -> Tensor:
+        """A line of one or two pixels across some of them, at any angle, as pale or strong as it comes."""
+        n_images, size_px = len(images), images.shape[-1]
+        along = torch.arange(size_px, device=images.device) - (size_px - 1) / 2
+        angle = self._uniform(n_images, 0.0, math.pi)
+        away = along[None, None, None, :] * torch.cos(angle) + along[None, None, :, None] * torch.sin(angle)
+        away = (away - self._uniform(n_images, -size_px / 2, size_px / 2)).abs()  # (B, 1, H, W) px
+        lines = (self._uniform(n_images, 0.5, 1.0) + 0.5 - away).clamp(0.0, 1.0) * self._uniform(n_images, 0.2, 1.0)
+        chosen = self._uniform(n_images, 0.0, 1.0) < self.config.line_ratio
+        return torch.where(chosen, torch.maximum(images, lines), images)
+
+    def _lay_on_ground(self, images: Tensor) -> Tensor:
+        """Some of them on paper that was not cleared: its light uneven and grained, the ink between it and white."""
+        n_images, size_px = len(images), images.shape[-1]
+        if self._bending_basis is None:
+            self._bending_basis = _make_bending_basis(size_px, images.device)
+        nodes = torch.randn(n_images, len(self._bending_basis), generator=self.generator, device=images.device)
+        uneven = (nodes @ self._bending_basis).view(images.shape) * self._uniform(n_images, 0.0, MAX_UNEVENNESS)
+        level = self._uniform(n_images, 0.0, MAX_GROUND)
+        contrast = (1.0 - level) * self._uniform(n_images, MIN_GROUND_CONTRAST, 1.0)
+        grain = torch.randn(images.shape, generator=self.generator, device=images.device)
+        grain = GRAIN_GAIN * _blur(grain) * self._uniform(n_images, 0.0, self.config.grain_std)
+        laid = level + torch.lerp(uneven, torch.ones_like(images), images) * contrast + grain * contrast
+        chosen = self._uniform(n_images, 0.0, 1.0) < self.config.ground_ratio
+        return torch.where(chosen, laid, images).clamp(0.0, 1.0)
 
     def _uniform(self, n_images: int, low: float, high: float) -> Tensor:
         """(n_images, 1, 1, 1) numbers, each image's own."""

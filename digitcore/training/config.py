@@ -75,6 +75,9 @@ class AugmentationConfig:
         max_blur: share, up to this, of the way to a 3×3 binomial blur.
         max_gamma: the grey levels raised to a power between its inverse and this.
         noise_std: Gaussian noise of up to this standard deviation, of a range of 1.
+        ground_ratio: share of the images on a ground that is not black, lighter here than there, the ink paler.
+        grain_std: that ground's grain, up to this standard deviation as a share of how far the ink stands out.
+        line_ratio: share of the images with a straight line across them, as ruled paper leaves.
     """
 
     rotation_degrees: float = 0.0
@@ -89,6 +92,9 @@ class AugmentationConfig:
     max_blur: float = 0.0
     max_gamma: float = 1.0
     noise_std: float = 0.0
+    ground_ratio: float = 0.0
+    grain_std: float = 0.0
+    line_ratio: float = 0.0
 
     def __post_init__(self) -> None:
         """Check the bounds."""
@@ -101,7 +107,8 @@ class AugmentationConfig:
         check(self.max_gamma >= 1, "max_gamma", "at least 1", self.max_gamma)
         check(self.elastic_px >= 0, "elastic_px", "at least 0", self.elastic_px)
         check(self.noise_std >= 0, "noise_std", "at least 0", self.noise_std)
-        for name in ("max_thickening", "max_thinning", "max_blur"):
+        check(self.grain_std >= 0, "grain_std", "at least 0", self.grain_std)
+        for name in ("max_thickening", "max_thinning", "max_blur", "ground_ratio", "line_ratio"):
             check(0 <= getattr(self, name) <= 1, name, "from 0 to 1", getattr(self, name))
 
 
@@ -214,6 +221,9 @@ DIGITNET_AUGMENTATION = AugmentationConfig(
     max_blur=0.8,
     max_gamma=1.5,
     noise_std=0.03,
+    ground_ratio=0.3,
+    grain_std=0.2,
+    line_ratio=0.1,
 )
 
 _SEED = TrainConfig(name="seed", architecture="SeedCNN")
