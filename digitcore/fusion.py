@@ -37,7 +37,7 @@ class FusionWeights:
 
 
 FITTED_WEIGHTS = FusionWeights(
-    page_class=0.694, digit_class=0.51, page_presence=3.279, digit_presence=0.451, presence_bias=1.225
+    page_class=0.773, digit_class=0.385, page_presence=3.712, digit_presence=0.175, presence_bias=0.966
 )
 
 

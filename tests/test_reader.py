@@ -123,7 +123,7 @@ def test_stages_only_when_asked():
 
 def test_read_photo_gives_what_the_detector_found_in_reading_order():
     placed = [(300, 20), (60, 150), (60, 20), (180, 150)]
-    reading = _reader(_CountingClassifier()).read_photo(_strokes(placed), keep_stages=True)
+    reading = _reader(_CountingClassifier(0.9999)).read_photo(_strokes(placed), keep_stages=True)
     assert [len(line) for line in reading.lines] == [2, 2]
     lefts = [digit.box.x for digit in reading.digits]
     assert lefts[0] < lefts[1] and lefts[2] < lefts[3]
@@ -132,7 +132,9 @@ def test_read_photo_gives_what_the_detector_found_in_reading_order():
 
 
 def test_read_photo_confidence_counts_both_opinions():
-    sure, unsure = (_reader(_CountingClassifier(), score).read_photo(_strokes([(100, 100)])) for score in (0.99, 0.7))
+    sure, unsure = (
+        _reader(_CountingClassifier(0.9999), score).read_photo(_strokes([(100, 100)])) for score in (0.99, 0.7)
+    )
     assert sure.digits[0].confidence > unsure.digits[0].confidence
     # What is missing to 1 is the chance that it is no digit.
     assert sum(unsure.digits[0].probs) < 1
