@@ -10,7 +10,7 @@ weights. MNIST is looked for in --data, or DIGITCORE_DATA. The test images are r
 `digitnet` also learns from crops of synthetic pages; they take a few minutes, once, and are kept in runs/crops.
 
 Measured on one core of an AMX Xeon that had other work too, bfloat16: `seed` 98.62 % of the test images (98.87 ± 0.22 %
-over seeds 0, 1, 2) in 4 minutes, `digitnet` 99.64 % in 18 minutes (one run).
+over seeds 0, 1, 2) in 4 minutes, `digitnet` 99.55 % in 26 minutes (one run).
 """
 
 import argparse
