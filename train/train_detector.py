@@ -13,7 +13,7 @@ digits of its training images are thinned once, which takes a minute, and kept i
 
 Measured on two cores of an AMX Xeon that had other work too, bfloat16, one thread that learns and one process that
 makes pages: `detector`, 72,000 pages, 65 minutes, F1 .80 on the validation pages of then, each looked at once; from
-there `detector-further`, 48,000 pages of today's kind, 50 minutes, .76 after the first 2,000 and .82 at the end (one run
+there `detector-further`, 48,000 pages of today's kind, 50 minutes, .76 after 2,000 and .82 at the end (one run
 each). The shipped checkpoint is the second.
 """
 
