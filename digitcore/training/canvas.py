@@ -17,6 +17,9 @@ IGNORED_INK = 255
 INKED = 90
 # A digit may lose this share of its width or height beyond the border and still be asked for.
 MAX_CUT_RATIO = 0.08
+# Ink whose spread across its longest direction is less than this share of that along it is a stroke: a one, unless it
+# lies flatter than this.
+STROKE_RATIO, UPRIGHT_DEGREES = 0.24, 30.0
 # What is smaller is left to the next larger copy of a picture, as is what is larger.
 MIN_ASKED_PX, MAX_ASKED_PX = 10.0, 190.0
 # Of a digit too large to be asked for only the middle is excused: a piece of its stroke is no one.
@@ -115,6 +118,18 @@ class Canvas:
             if self.is_free(x, y, w, h, gap_px):
                 return x, y
         return None
+
+
+def is_like_one(ink: Mask) -> bool:
+    """Whether ink, (h, w) uint8, is one stroke, more or less straight and upright, that may be read as a 1."""
+    ys, xs = np.nonzero(ink > 127)
+    if len(xs) < 3:
+        return False
+    (xx, xy), (_, yy) = np.cov(xs, ys)
+    root = float(np.hypot(xx - yy, 2 * xy))
+    narrow, long = max(xx + yy - root, 0.0), xx + yy + root
+    steepness = np.rad2deg(np.arctan2(np.sqrt(max(yy - xx + root, 0.0)), np.sqrt(max(xx - yy + root, 0.0))))
+    return bool(np.sqrt(narrow / max(long, 1e-9)) < STROKE_RATIO and steepness > UPRIGHT_DEGREES)
 
 
 def draw_rules(rng: Rng, size_px: int, angle_degrees: float, spacing_px: float, is_squared: bool) -> Mask:

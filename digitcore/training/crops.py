@@ -20,7 +20,7 @@ from digitcore.detector import InkKind
 from digitcore.preprocessing import FIELD_PX, normalize_digit
 from digitcore.results import Box, Candidate
 from digitcore.splitting import propose_segments
-from digitcore.training.canvas import draw_scribble
+from digitcore.training.canvas import draw_scribble, is_like_one
 from digitcore.training.pages import Page, PageMaker
 from digitcore.training.writing import LOOK_ALIKES
 
@@ -51,9 +51,6 @@ WHOLE_RATIO, STRAY_RATIO = 0.95, 0.06
 # … two if it has so much of both, and a part if it has between these shares of one.
 BOTH_RATIO = 0.3
 PART_RATIOS = (0.15, 0.72)
-# Ink whose spread across its longest direction is less than this share of that along it is a stroke: a one, unless it
-# lies flatter than this.
-STROKE_RATIO, UPRIGHT_DEGREES = 0.24, 30.0
 # Parts that are digits of their own: the loops of 6, 8 and 9.
 LOOPS_ABOVE, LOOPS_BELOW = {8, 9}, {6, 8}
 
@@ -382,18 +379,6 @@ def _judge(layers: npt.NDArray[np.uint8], labels: tuple[int, ...], part: Candida
         return NOT_A_DIGIT
     is_part = PART_RATIOS[0] <= most <= PART_RATIOS[1] and rest <= BOTH_RATIO
     return NOT_A_DIGIT if is_part and not is_like_one(part.ink) else None
-
-
-def is_like_one(ink: Mask) -> bool:
-    """Whether ink, (h, w) uint8, is one stroke, more or less straight and upright, that may be read as a 1."""
-    ys, xs = np.nonzero(ink > 127)
-    if len(xs) < 3:
-        return False
-    (xx, xy), (_, yy) = np.cov(xs, ys)
-    root = float(np.hypot(xx - yy, 2 * xy))
-    narrow, long = max(xx + yy - root, 0.0), xx + yy + root
-    steepness = np.rad2deg(np.arctan2(np.sqrt(max(yy - xx + root, 0.0)), np.sqrt(max(xx - yy + root, 0.0))))
-    return bool(np.sqrt(narrow / max(long, 1e-9)) < STROKE_RATIO and steepness > UPRIGHT_DEGREES)
 
 
 def _largest_share(box: XYWH, others: npt.NDArray[np.float32]) -> float:
