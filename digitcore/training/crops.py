@@ -30,10 +30,12 @@ XYWH = tuple[float, float, float, float]
 Sample = tuple[Mask, int]
 
 NOT_A_DIGIT = -1
-CROPS_FORMAT = 2
+CROPS_FORMAT = 3
 # A page of eighty digits would drown the others.
 MAX_DIGITS_PER_PAGE = 10
 N_CLEAN_PER_PAGE = 5
+# Beside them, digits in forms that MNIST lacks: fonts and strokes of our own.
+N_FOREIGN_PER_PAGE = 8
 # Pages of nothing but digits that touch, so that a neighbour's strokes in the box are a common sight.
 TOUCHING_PAGES_RATIO = 0.2
 # A detector's boxes err by so much of the longest side at each edge, mostly and sometimes.
@@ -143,6 +145,8 @@ def _make_some(rng: Rng, maker: PageMaker) -> Iterator[Sample]:
         yield _draw_digit(rng, maker)
         if not is_like_one(other := _draw_other(rng, maker)):
             yield other, NOT_A_DIGIT
+    for _ in range(N_FOREIGN_PER_PAGE):
+        yield maker.writing.draw_digit(rng, CLEAN_HEIGHT_PX, _draw_clean_pen(rng, CLEAN_HEIGHT_PX))
     yield from _split_pair(rng, maker)
     yield from _split_single(rng, maker)
 
@@ -273,8 +277,7 @@ def _cut_letter(rng: Rng, page: Page, maker: PageMaker) -> Mask | None:
 
 def _draw_digit(rng: Rng, maker: PageMaker, height_px: float = CLEAN_HEIGHT_PX) -> Sample:
     """A digit as on a sketchpad."""
-    low, high = np.log(CLEAN_PEN_RATIOS)
-    pen = height_px * float(np.exp(rng.uniform(low, high)))
+    pen = _draw_clean_pen(rng, height_px)
     if rng.random() < 0.25:
         return maker.writing.draw_digit(rng, height_px, pen)
     digits = maker.writer.digits
@@ -282,6 +285,11 @@ def _draw_digit(rng: Rng, maker: PageMaker, height_px: float = CLEAN_HEIGHT_PX) 
     slant, turn = rng.normal(0.03, 0.15), rng.normal(0, 6)
     aspect = float(np.clip(rng.normal(1.0, 0.15), 0.7, 1.4))
     return digits.draw(rng, index, height_px, pen, slant, turn, aspect), int(digits.labels[index])
+
+
+def _draw_clean_pen(rng: Rng, height_px: float) -> float:
+    """The width of a pen on a sketchpad."""
+    return height_px * float(np.exp(rng.uniform(*np.log(CLEAN_PEN_RATIOS))))
 
 
 def _draw_letter(rng: Rng, maker: PageMaker, height_px: float) -> Mask:

@@ -47,12 +47,14 @@ class Writing:
     Attributes:
         hand_fonts: handwriting; empty if there are only strokes of our own.
         print_fonts: at least one.
-        strokes_ratio: share of words, letters and digits that are strokes of our own, where there are fonts.
+        strokes_ratio: share of words and letters that are strokes of our own, where there are fonts.
+        digit_strokes_ratio: the same of digits.
     """
 
     hand_fonts: tuple[Path, ...] = ()
     print_fonts: tuple[Path, ...] = (fonts.BUILT_IN,)
     strokes_ratio: float = 0.3
+    digit_strokes_ratio: float = 0.6
 
     @classmethod
     def from_folder(cls, folder: Path | None, split: str = "train") -> "Writing":
@@ -79,7 +81,9 @@ class Writing:
             raise DatasetError(
                 f"{folder} holds no handwriting for {split}, only print. `npm ci --prefix fonts` fetches both."
             )
-        return cls(hand, printed or (fonts.BUILT_IN,), 0.3 if split == "train" else 0.0)
+        if split == "test":
+            return cls(hand, printed or (fonts.BUILT_IN,), strokes_ratio=0.0, digit_strokes_ratio=0.0)
+        return cls(hand, printed or (fonts.BUILT_IN,))
 
     def draw_word(self, rng: Rng, height_px: float) -> Mask:
         """A handwritten word of 2 to 9 letters, which no one takes for digits.
@@ -89,14 +93,14 @@ class Writing:
             height_px: of its capitals; tails and a slope come on top.
         """
         word = choose_word(rng)
-        if self._uses_strokes(rng):
+        if self._uses_strokes(rng, self.strokes_ratio):
             return _draw_stroke_word(rng, fonts.fold_accents(word), height_px)
         return _draw_font_word(rng, self._pick_font(rng, self.hand_fonts), word, height_px)
 
     def draw_letter(self, rng: Rng, height_px: float) -> tuple[Mask, str]:
         """A single letter and which it is; `LOOK_ALIKES` may be read as digits. `height_px` is a capital's."""
         letter = SINGLE_LETTERS[int(rng.integers(len(SINGLE_LETTERS)))]
-        if self._uses_strokes(rng):
+        if self._uses_strokes(rng, self.strokes_ratio):
             return _draw_stroke_word(rng, letter, height_px), letter
         return _draw_font_word(rng, self._pick_font(rng, self.hand_fonts), letter, height_px), letter
 
@@ -104,9 +108,9 @@ class Writing:
         """A handwritten digit, `height_px` high, and its class; a pen of any width if `pen_px` is None."""
         digit = int(rng.integers(10))
         pen = pen_px or max(MIN_PEN_PX, height_px * _draw_log_uniform(rng, 0.05, 0.17))
-        slant, degrees, aspect = rng.normal(0.08, 0.13), rng.normal(0, 4), float(np.exp(rng.normal(0, 0.1)))
-        if self._uses_strokes(rng):
-            strokes, marks = place_glyph(rng, DIGITS[str(digit)], rng.uniform(0.01, 0.03))
+        slant, degrees, aspect = rng.normal(0.08, 0.13), rng.normal(0, 4), float(np.exp(rng.normal(0.06, 0.2)))
+        if self._uses_strokes(rng, self.digit_strokes_ratio):
+            strokes, marks = place_glyph(rng, DIGITS[str(digit)], rng.uniform(0.01, 0.04))
             points = transform(strokes + marks, 1.0, slant, degrees, aspect)
             extent = np.ptp(np.concatenate(points)[:, 1])
             scale = max(height_px - pen, 1) / extent
@@ -168,8 +172,8 @@ class Writing:
         )
         return draw_strokes(points, _draw_pen(rng, height_px))
 
-    def _uses_strokes(self, rng: Rng) -> bool:
-        return not self.hand_fonts or rng.random() < self.strokes_ratio
+    def _uses_strokes(self, rng: Rng, ratio: float) -> bool:
+        return not self.hand_fonts or rng.random() < ratio
 
     def _pick_font(self, rng: Rng, among: tuple[Path, ...]) -> Path:
         return among[int(rng.integers(len(among)))]
