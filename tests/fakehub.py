@@ -101,6 +101,13 @@ class FakeHub:
             parent = repo.refs.get(revision)
             return repo.commit(revision, Commit(dict(files), parent))
 
+    def reset(self) -> None:
+        """Forget everything."""
+        with self.lock:
+            fresh = FakeHub(self.url)
+            for name in ("lfs_suffixes", "repos", "users", "stored", "jobs", "exchanges", "requests", "faults"):
+                setattr(self, name, getattr(fresh, name))
+
     def repo(self, name: str, kind: str = "models") -> Repo:
         return self.repos[kind, name]
 
@@ -144,9 +151,8 @@ def describe_lfs(content: bytes, key: str) -> dict:
     return {key: lfs_oid(content), "size": len(content), "pointerSize": 130}
 
 
-@contextmanager
-def serve_hub(**settings) -> Iterator[FakeHub]:
-    """Run a hub on a free loopback port for the duration of the block; settings are `FakeHub`'s."""
+def start_hub(**settings) -> tuple[FakeHub, ThreadingHTTPServer]:
+    """Run a hub on a free loopback port; settings are `FakeHub`'s."""
     from tests.fakehub_routes import make_handler
 
     hub = FakeHub(**settings)
@@ -154,6 +160,13 @@ def serve_hub(**settings) -> Iterator[FakeHub]:
     server.daemon_threads = True
     hub.url = f"http://127.0.0.1:{server.server_port}"
     threading.Thread(target=server.serve_forever, daemon=True).start()
+    return hub, server
+
+
+@contextmanager
+def serve_hub(**settings) -> Iterator[FakeHub]:
+    """As `start_hub`, for the duration of the block."""
+    hub, server = start_hub(**settings)
     try:
         yield hub
     finally:
@@ -163,16 +176,13 @@ def serve_hub(**settings) -> Iterator[FakeHub]:
 
 def hub_environment(hub_url: str, home: object, token: str | None = TOKEN) -> dict[str, str]:
     """What a process needs to take the loopback Hub for the Hub; the client reads it when it is imported."""
-    environment = {
+    return {
         "HF_ENDPOINT": hub_url,
         "HF_HOME": str(home),
         "HF_HUB_DISABLE_XET": "1",
         "HF_HUB_DISABLE_TELEMETRY": "1",
-        "HF_HUB_DISABLE_IMPLICIT_TOKEN": "0",
         "HF_TOKEN": token or "",
-        "OMP_NUM_THREADS": "1",
     }
-    return environment
 
 
 def parse_ndjson(body: bytes) -> list[dict]:
