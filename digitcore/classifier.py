@@ -7,7 +7,7 @@ import numpy.typing as npt
 import torch
 
 from digitcore.checkpoint import Checkpoint
-from digitcore.device import pick_device
+from digitcore.device import pick_device, place
 from digitcore.errors import CheckpointError, ImageError
 from digitcore.model import ARCHITECTURES
 from digitcore.results import N_CLASSES
@@ -37,12 +37,13 @@ class Classification:
 class DigitClassifier:
     """A digit network on its device, ready to answer; holds no state between calls."""
 
-    def __init__(self, checkpoint: Checkpoint, device: str | None = None) -> None:
+    def __init__(self, checkpoint: Checkpoint, device: str | None = None, *, is_lent: bool = False) -> None:
         """Place the network.
 
         Args:
             checkpoint: as `digitcore.checkpoint.load_checkpoint` gives it.
             device: as torch spells it; None picks.
+            is_lent: whether a GPU that is lent for single calls will do; see `digitcore.device`.
 
         Raises:
             CheckpointError: if the checkpoint holds another kind of network.
@@ -53,8 +54,8 @@ class DigitClassifier:
                 f"single digits takes a checkpoint of a {' or a '.join(ARCHITECTURES)}, such as checkpoints/digitnet."
             )
         self.checkpoint = checkpoint
-        self.device = pick_device(device)
-        self._model = checkpoint.model.to(self.device).eval()
+        self.device = pick_device(device, is_lent=is_lent)
+        self._model = place(checkpoint.model, self.device)
 
     @property
     def label(self) -> str:

@@ -46,13 +46,16 @@ UNAUTHORIZED = 401
 HUB_TIMEOUT_S = 10
 
 
-def load_pretrained(name: str | Path | None = None, revision: str | None = None) -> Checkpoint:
+def load_pretrained(
+    name: str | Path | None = None, revision: str | None = None, *, allow_cached: bool = True
+) -> Checkpoint:
     """Load a checkpoint by name.
 
     Args:
         name: a folder, "digitnet", "seed" or "detector" for a shipped one, or `user/name` or `user/name@revision` on
             the Hub; None is the shipped DigitNet.
         revision: branch, tag or commit on the Hub.
+        allow_cached: as for `pull`.
 
     Returns:
         The checkpoint; one from the Hub bears its repo id as name, and its commit as revision.
@@ -60,7 +63,7 @@ def load_pretrained(name: str | Path | None = None, revision: str | None = None)
     Raises:
         CheckpointError: if there is none of that name, or it is damaged.
     """
-    folder = resolve_checkpoint(name, revision)
+    folder = resolve_checkpoint(name, revision, allow_cached=allow_cached)
     if _is_shipped(name) or Path(name).is_dir():
         return load_checkpoint(folder)
     return replace(load_named(folder, str(name).partition("@")[0]), revision=folder.name)
@@ -84,12 +87,15 @@ def load_named(folder: Path, name: str) -> Checkpoint:
         raise CheckpointError(str(err).replace(str(folder), name)) from err
 
 
-def resolve_checkpoint(name: str | Path | None = None, revision: str | None = None) -> Path:
+def resolve_checkpoint(
+    name: str | Path | None = None, revision: str | None = None, *, allow_cached: bool = True
+) -> Path:
     """Find a checkpoint's folder, downloading it once if it lies on the Hub.
 
     Args:
         name: as for `load_pretrained`.
         revision: as for `load_pretrained`.
+        allow_cached: as for `pull`.
 
     Returns:
         A local folder.
@@ -113,7 +119,7 @@ def resolve_checkpoint(name: str | Path | None = None, revision: str | None = No
         )
     if revision is not None and match["revision"] is not None:
         raise CheckpointError(f'"{name}" names a revision already; "{revision}" was given as well. Give one.')
-    return pull(match["repo"], revision or match["revision"])
+    return pull(match["repo"], revision or match["revision"], allow_cached=allow_cached)
 
 
 def _is_shipped(name: str | Path | None) -> bool:

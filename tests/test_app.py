@@ -42,14 +42,6 @@ def test_parse_arguments_takes_what_a_space_sets(monkeypatch):
     assert app.parse_arguments(["--port", "80", "--checkpoint", "seed"]).port == 80
 
 
-@pytest.mark.parametrize(
-    ("checkpoint", "revision"),
-    [(None, None), ("seed", None), ("user/digits", None), ("user/digits@v2", "v2"), ("user/digits@", None)],
-)
-def test_find_revision(checkpoint, revision):
-    assert app.find_revision(checkpoint) == revision
-
-
 def test_main_says_in_a_sentence_that_the_checkpoint_is_missing(capsys):
     assert app.main(["--checkpoint", "no-such-checkpoint"]) == 1
     assert 'There is no checkpoint "no-such-checkpoint"' in capsys.readouterr().err
