@@ -6,6 +6,7 @@ stands in for. Elsewhere `spaces` is not imported.
 """
 
 import os
+import threading
 from collections.abc import Callable
 from contextlib import ExitStack
 from copy import deepcopy
@@ -27,6 +28,8 @@ if IS_ZERO_GPU:
     import spaces
     from spaces.zero.torch.patching import dispatch_mode, function_mode
 LENT_DEVICE = "cuda"
+# The stand-in for CUDA is there in this thread; in any other it must be entered, and nowhere twice.
+_FIRST_THREAD = threading.get_ident()
 # bf16 arithmetic is native from compute capability 8.0 (Ampere) on.
 MIN_BF16_CAPABILITY = (8, 0)
 
@@ -77,9 +80,10 @@ def place(model: nn.Module, device: torch.device, memory_format: torch.memory_fo
     if not is_lent(device):
         return model.to(device, **options).eval()
     with ExitStack() as stack:
-        # The stand-in is there in the thread that imported `spaces`; a checkpoint may be exchanged in any.
-        for mode in (function_mode, dispatch_mode):
-            stack.enter_context(mode)
+        # A checkpoint may be exchanged in any thread.
+        if threading.get_ident() != _FIRST_THREAD:
+            stack.enter_context(function_mode)
+            stack.enter_context(dispatch_mode)
         return deepcopy(model).to(device, **options).eval()
 
 
@@ -87,8 +91,9 @@ def lend_gpu(task: Callable[Parameters, Result], seconds: int) -> Callable[Param
     """Have a function run where the GPU is.
 
     Args:
-        task: a function or generator function. On ZeroGPU what it takes and gives is pickled, and what it raises
-            becomes an error of Gradio's that says only its kind: check the visitor's input before.
+        task: a function or generator function, not one that returns a generator. On ZeroGPU what it takes and gives is
+            pickled, and what it raises becomes an error of Gradio's that says only its kind: check the visitor's input
+            before.
         seconds: it takes at most, a GPU's start included; the fewer, the sooner it is one's turn.
 
     Returns:

@@ -106,13 +106,8 @@ class DigitReader:
             CheckpointError: if one of them is of the other kind.
             DeviceError: if the device is not there.
         """
-        detector = PageDetector(pages, device)
-        is_split = is_lent(detector.device)
-        return DigitReader(
-            DigitClassifier(digits, device),
-            detector,
-            DigitClassifier(digits, device, is_lent=True) if is_split else None,
-        )
+        classifier = DigitClassifier(digits, device)
+        return DigitReader(classifier, PageDetector(pages, device), classifier.lent)
 
     def warm_up(self) -> None:
         """Read something blank: the first call of a network is slow, and shall not be the first visitor's."""
