@@ -121,17 +121,23 @@ class _Handler(BaseHTTPRequestHandler):
         kind = self.parts.get("kind") or ("spaces" if self.parts.get("prefix") else "models")
         repo = self.hub.repos.get((kind, self.parts["name"]))
         user = self._user()
-        may_see = repo is not None and (not repo.is_private or (user and user.name == repo.name.split("/")[0]))
+        owner = self.parts["name"].split("/")[0]
+        is_own = user is not None and (user.name == owner or user.scope == self._scope_of(self.parts["name"], kind))
+        may_see = repo is not None and (not repo.is_private or is_own)
         if not may_see:
             raise Refusal(404 if user else 401, "Repository not found", "RepoNotFound")
         if to_write:
             self._require_writer(repo.name, kind)
         return repo
 
+    def _scope_of(self, name: str, kind: str) -> str:
+        return name if kind == "models" else f"{kind}/{name}"
+
     def _require_writer(self, name: str, kind: str) -> None:
         user = self._require_user()
-        scope = name if kind == "models" else f"{kind}/{name}"
-        owns = user.name == name.split("/")[0] and user.may_write if user.scope is None else user.scope == scope
+        owns = user.name == name.split("/")[0] and user.may_write
+        if user.scope is not None:
+            owns = user.scope == self._scope_of(name, kind)
         if not owns and "create_pr" not in self.query:
             raise Refusal(403, f"You don't have the rights to write to {name}.")
 
