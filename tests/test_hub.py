@@ -254,3 +254,13 @@ def test_a_repo_of_the_other_kind_is_named(hub, seed_files):
         DigitReader.from_pretrained("seed", detector="ada/digits")
     reader = DigitReader.from_pretrained("ada/digits", detector="ada/pages")
     assert reader.classifier.label.startswith("ada/digits@")
+
+
+def test_strangers_load_the_network_alone(hub, seed_files):
+    """By PyTorchModelHubMixin, without our reader; strict, and never a pickle."""
+    from digitcore.model import SeedCNN
+
+    hub.add("ada/digits", seed_files)
+    weights = SeedCNN.from_pretrained("ada/digits").state_dict()
+    ours = load_pretrained("ada/digits").model.state_dict()
+    assert weights.keys() == ours.keys() and all((weights[name] == ours[name]).all() for name in ours)

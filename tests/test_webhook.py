@@ -107,3 +107,24 @@ def test_find_reason_to_ignore(changes, words):
 def test_find_reason_to_ignore_without_a_repo_to_follow():
     assert "no repo of the Hub" in find_reason_to_ignore(UPDATE, ())
     assert find_reason_to_ignore({}, ()) is None
+
+
+@pytest.mark.browser
+def test_the_footer_tells_what_answers_and_what_was_not_taken(hub, app, chromium):
+    page = chromium.new_page()
+
+    def read_footer(words: str) -> str:
+        page.goto(app)
+        page.wait_for_function("words => document.querySelector('.dc-footer')?.innerText.includes(words)", arg=words)
+        return page.inner_text(".dc-footer")
+
+    try:
+        before = read_footer("ada/digits@")
+        hub.add("ada/digits", checkpoint_files("seed", changed_byte=-4))
+        model = _post(app).json()["model"]
+        assert model not in before and "Not reloaded" not in read_footer(model)
+        hub.add("ada/digits", {**checkpoint_files("seed"), "config.json": b"{"})
+        _post(app)
+        assert f"{model} stays in use" in read_footer("Not reloaded")
+    finally:
+        page.close()
