@@ -114,6 +114,12 @@ def test_gradio_stays_in_the_app(path):
     assert not uses_gradio or relative == "app.py" or relative.startswith("digitcore/ui/")
 
 
+@pytest.mark.parametrize("path", _source_files(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_only_device_knows_zerogpu(path):
+    uses_spaces = any(name.split(".")[0] == "spaces" for name in _imports(path))
+    assert not uses_spaces or path.relative_to(ROOT).as_posix() == "digitcore/device.py"
+
+
 def test_serving_starts_without_the_learning_side():
     code = (
         "import sys; import digitcore.reader, digitcore.ui.build; "
