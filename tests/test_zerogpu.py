@@ -105,7 +105,7 @@ def test_the_app_on_zerogpu(api, picture, tmp_path):
     assert steps["read_sketch"]["digits"] and steps["read_photo"]["lines"] == PAGE_LINES
     assert steps["evaluate"]["n"] == 200 and steps["evaluate"]["accuracy"] > 0.9
     assert (tmp_path / "zero" / "tensors").is_dir(), "the weights were packed for moving"
-    assert api.count("/schedule") >= 1
+    assert api.count("/schedule") == 2, "the photo and the report"
 
 
 def test_elsewhere_spaces_is_not_imported_by_us():

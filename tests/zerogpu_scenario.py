@@ -9,8 +9,6 @@ import sys
 import threading
 from pathlib import Path
 
-REPORT_SECONDS = 60
-
 
 def tell(step: str, **facts) -> None:
     print(json.dumps({"step": step} | facts), flush=True)
@@ -21,7 +19,6 @@ def run_reader(picture: Path) -> None:
     import torch
 
     from digitcore.data import load_uci
-    from digitcore.device import lend_gpu
     from digitcore.errors import ImageError
     from digitcore.evaluation import evaluate
     from digitcore.live import LiveReader
@@ -39,12 +36,7 @@ def run_reader(picture: Path) -> None:
         reader.read_photo(b"no picture")
     except ImageError as err:
         tell("no picture", error=str(err))
-    uci = load_uci()
-
-    def stream():
-        yield from evaluate(reader.classifier.lent, uci, 300)
-
-    *_, report = lend_gpu(stream, REPORT_SECONDS)()
+    *_, report = evaluate(reader.classifier, load_uci(), 300)
     tell("report", n_correct=report.n_correct, n=report.n)
     print("reload?", flush=True)
     sys.stdin.readline()
