@@ -228,7 +228,11 @@ def _note_branch(repo_id: str, branch: str, commit: str) -> None:
     if branch != commit:
         repo_folder = Path(constants.HF_HUB_CACHE) / repo_folder_name(repo_id=repo_id, repo_type="model")
         path = repo_folder / "refs" / branch
-        replace_files(path.parent, {path.name: commit.encode()})
+        try:
+            replace_files(path.parent, {path.name: commit.encode()})
+        except OSError as err:
+            # A cache that others filled may not be ours to write: what was fetched is there all the same.
+            logger.warning("%s@%s is not noted in the Hub's cache: %s", repo_id, branch, err)
 
 
 def _describe_missing(repo_id: str, err: RepositoryNotFoundError) -> str:

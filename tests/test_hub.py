@@ -173,6 +173,17 @@ def test_a_revision_that_git_cannot_have(hub, seed_files, revision):
     assert hub.requests == []
 
 
+def test_a_cache_that_is_not_ours_to_write_will_do(hub, seed_files, monkeypatch, caplog):
+    commit = hub.add("ada/digits", seed_files)
+
+    def refuse(folder, contents):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("digitcore.hub.replace_files", refuse)
+    assert pull("ada/digits").name == commit
+    assert "not noted" in caplog.text
+
+
 FAULTS = [
     ("GET /lfs/", {"status": 500}, "fault of its own"),
     ("GET /lfs/", {"cut_after": 5000}, "broke off"),

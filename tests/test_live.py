@@ -72,6 +72,16 @@ def test_reload_takes_another_kind_of_digit_network_and_a_detector(hub):
     assert live.classifier.checkpoint.config.architecture == "DigitNet" and live.detector_label != before
 
 
+def test_reload_reads_a_folder_again(tmp_path):
+    for name, content in checkpoint_files("seed").items():
+        (tmp_path / name).write_bytes(content)
+    live = LiveReader.from_pretrained(tmp_path, device="cpu")
+    assert live.repo_ids == () and live.reload() is False
+    before = live.classifier.label
+    (tmp_path / "model.safetensors").write_bytes(checkpoint_files("seed", changed_byte=-4)["model.safetensors"])
+    assert live.reload() is True and live.classifier.label != before
+
+
 def test_a_commit_stays_what_it_is(hub):
     first = hub.add("ada/digits", checkpoint_files("seed"))
     live = LiveReader.from_pretrained(f"ada/digits@{first}", device="cpu")
