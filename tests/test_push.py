@@ -103,6 +103,7 @@ def test_the_card_of_a_detector(logged_in, data):
     metrics = json.loads(files["metrics.json"])
     assert values["f1"] == pytest.approx(metrics["validation_f1"], abs=1e-4)
     assert values["recall"] == pytest.approx(metrics["validation_recall"], abs=1e-4)
+    assert f"| {metrics['validation_f1']:.3f} |" in card.text and metrics["command"] in card.text
     assert 'detector="ada/pages"' in card.text and f"]({PICTURE_NAME})" in card.text
     assert PICTURE_NAME in files
 

@@ -53,8 +53,9 @@ photo was used. On {device} with {n_threads} thread(s) and {n_workers} process(e
 
 ## Figures
 
-On {n_validation_pages} synthetic pages with digits that were never trained on, each looked at once: F1 of digits found
-(IoU ≥ .5) and read right {f1}, recall {recall}, false finds a page {false}.
+| pages, each looked at once | F1 of digits found (IoU ≥ .5) and read right | recall | false finds a page |
+|---|---|---|---|
+| {n_validation_pages} synthetic ones with digits that were never trained on | {f1} | {recall} | {false} |
 {mistakes}
 ## Limits
 
