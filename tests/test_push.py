@@ -108,6 +108,14 @@ def test_the_card_of_a_detector(logged_in, data):
     assert PICTURE_NAME in files
 
 
+@pytest.mark.parametrize("folder", ["seed", "detector"])
+@pytest.mark.parametrize("name", ["2024", "1e5", "no", "Null", "v1.0", "_x"])
+def test_a_name_that_yaml_would_not_take_for_text(logged_in, folder, name):
+    push_checkpoint(SHIPPED_FOLDER / folder, f"ada/{name}")
+    card = ModelCard(logged_in.files(f"ada/{name}")["README.md"].decode())
+    assert card.data.model_name == name
+
+
 def test_without_mnist_the_card_has_no_picture(logged_in, capsys):
     assert push.main([str(SHIPPED_FOLDER / "seed"), "--repo-id", "mine"]) == 0
     assert PICTURE_NAME not in logged_in.files("ada/mine")

@@ -1,5 +1,6 @@
 """The model card of a trained digit network: README.md with the Hub's YAML header."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -38,6 +39,9 @@ model-index:
       value: {accuracy}
       name: {title}
 """
+
+PLAIN_NAME = re.compile(r"[A-Za-z][\w-]*", re.ASCII)
+YAML_WORDS = {"y", "n", "yes", "no", "on", "off", "true", "false", "null"}
 
 WHAT_IT_IS = {
     "SeedCNN": "The small network of the article that this demo began with: two 5×5 convolutions, 16 and 32 channels, "
@@ -128,6 +132,12 @@ def make_card(
     return "\n\n".join(parts) + "\n"
 
 
+def quote_name(name: str) -> str:
+    """A repo's name as YAML, which takes `2024`, `1e5`, `no` and `null` for no text at all."""
+    is_plain = PLAIN_NAME.fullmatch(name) and name.lower() not in YAML_WORDS
+    return name if is_plain else f'"{name}"'
+
+
 def _make_index(name: str, metrics: Mapping[str, Any]) -> str:
     """The figure that the Hub lists: of the test images; of those held out while a training is under way."""
     for key, split, title in (
@@ -135,7 +145,7 @@ def _make_index(name: str, metrics: Mapping[str, Any]) -> str:
         ("validation_accuracy", "train", "Accuracy on training images held out"),
     ):
         if key in metrics:
-            return INDEX.format(name=name, split=split, accuracy=metrics[key], title=title)
+            return INDEX.format(name=quote_name(name), split=split, accuracy=metrics[key], title=title)
     return ""
 
 

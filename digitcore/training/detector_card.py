@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from digitcore.training.card import quote_name
 from digitcore.training.detector_config import DetectorConfig
 
 # Keys of the header: https://huggingface.co/docs/hub/model-cards#model-card-metadata
@@ -120,7 +121,7 @@ def make_detector_card(
     figures = {"f1": last["validation_f1"], "recall": last["validation_recall"], "false": last["validation_false"]}
     is_measured = None not in figures.values()
     return CARD.format(
-        index=INDEX.format(name=name, f1=round(figures["f1"], 4), recall=round(figures["recall"], 4))
+        index=INDEX.format(name=quote_name(name), f1=round(figures["f1"], 4), recall=round(figures["recall"], 4))
         if is_measured
         else "",
         where=repo_id or f"checkpoints/{name}",
