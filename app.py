@@ -9,11 +9,10 @@ import sys
 # when torch is imported, hence before the imports below.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-import numpy as np
-
 from digitcore.errors import DigitcoreError
-from digitcore.reader import DigitReader
+from digitcore.live import LiveReader
 from digitcore.ui.build import build_app, launch_options
+from digitcore.ui.webhook import SECRET_VARIABLE, make_webhook_routes
 
 CHECKPOINT_VARIABLE, DETECTOR_VARIABLE = "DIGITCORE_CHECKPOINT", "DIGITCORE_DETECTOR"
 DEFAULT_HOST = "127.0.0.1"
@@ -52,27 +51,21 @@ def main(argv: list[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
     try:
-        reader = DigitReader.from_pretrained(arguments.checkpoint, detector=arguments.detector)
+        reader = LiveReader.from_pretrained(arguments.checkpoint, detector=arguments.detector)
     except DigitcoreError as err:
         print(f"digitcore cannot start: {err}", file=sys.stderr)
         return 1
-    # The first call of a network is slow; let it not be the first visitor's.
-    reader.classifier.classify(np.zeros((1, 28, 28), np.uint8))
-    reader.read_photo(np.full((768, 1024), 255, np.uint8))
-    demo = build_app(reader, find_revision(arguments.checkpoint))
+    reader.warm_up()
+    demo = build_app(reader)
+    options = launch_options(make_webhook_routes(reader, os.environ.get(SECRET_VARIABLE)))
     try:
-        demo.launch(server_name=arguments.host, server_port=arguments.port, share=arguments.share, **launch_options())
+        demo.launch(server_name=arguments.host, server_port=arguments.port, share=arguments.share, **options)
     except OSError as err:
         if "empty port" not in str(err):
             raise
         print(f"Port {arguments.port} is taken. Choose another one: python app.py --port 7861", file=sys.stderr)
         return 1
     return 0
-
-
-def find_revision(checkpoint: str | None) -> str | None:
-    """The revision named in user/name@revision; None for a folder or a shipped checkpoint."""
-    return checkpoint.partition("@")[2] or None if checkpoint and not os.path.isdir(checkpoint) else None
 
 
 if __name__ == "__main__":

@@ -1,6 +1,14 @@
 """Reads handwritten digits from a sketch, a photo or a program, and says how sure it is."""
 
-from digitcore.errors import CheckpointError, ConfigError, DatasetError, DeviceError, DigitcoreError, ImageError
+from digitcore.errors import (
+    CheckpointError,
+    ConfigError,
+    DatasetError,
+    DeviceError,
+    DigitcoreError,
+    HubError,
+    ImageError,
+)
 from digitcore.reader import DigitReader
 from digitcore.results import Box, Digit, Reading, Reason, Rejected, Report
 
@@ -15,6 +23,7 @@ __all__ = [
     "Digit",
     "DigitReader",
     "DigitcoreError",
+    "HubError",
     "ImageError",
     "Reading",
     "Reason",

@@ -120,6 +120,7 @@ class Checkpoint:
         metrics: content of metrics.json; empty without one.
         name: of its folder.
         digest: the first 7 hex digits of the SHA-256 of model.safetensors.
+        revision: the commit on the Hub that it came from; None for one from a folder.
     """
 
     model: nn.Module
@@ -127,6 +128,7 @@ class Checkpoint:
     metrics: dict[str, Any]
     name: str
     digest: str
+    revision: str | None = None
 
     @property
     def label(self) -> str:

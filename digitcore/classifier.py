@@ -1,13 +1,14 @@
 """28×28 images → calibrated probabilities, and "is it a digit?"."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
 from digitcore.checkpoint import Checkpoint
-from digitcore.device import pick_device
+from digitcore.device import IS_ZERO_GPU, is_lent, pick_device, place
 from digitcore.errors import CheckpointError, ImageError
 from digitcore.model import ARCHITECTURES
 from digitcore.results import N_CLASSES
@@ -37,12 +38,13 @@ class Classification:
 class DigitClassifier:
     """A digit network on its device, ready to answer; holds no state between calls."""
 
-    def __init__(self, checkpoint: Checkpoint, device: str | None = None) -> None:
+    def __init__(self, checkpoint: Checkpoint, device: str | None = None, *, is_lent: bool = False) -> None:
         """Place the network.
 
         Args:
             checkpoint: as `digitcore.checkpoint.load_checkpoint` gives it.
             device: as torch spells it; None picks.
+            is_lent: whether a GPU that is lent for single calls will do; see `digitcore.device`.
 
         Raises:
             CheckpointError: if the checkpoint holds another kind of network.
@@ -53,13 +55,20 @@ class DigitClassifier:
                 f"single digits takes a checkpoint of a {' or a '.join(ARCHITECTURES)}, such as checkpoints/digitnet."
             )
         self.checkpoint = checkpoint
-        self.device = pick_device(device)
-        self._model = checkpoint.model.to(self.device).eval()
+        self.device = pick_device(device, is_lent=is_lent)
+        self._is_free = device is None
+        self._model = place(checkpoint.model, self.device)
 
     @property
     def label(self) -> str:
         """name@hash of the checkpoint."""
         return self.checkpoint.label
+
+    @cached_property
+    def lent(self) -> "DigitClassifier":
+        """The same network where a GPU is lent for single calls, for `lend_gpu`; itself where none is, or wanted."""
+        is_elsewhere = self._is_free and IS_ZERO_GPU and not is_lent(self.device)
+        return DigitClassifier(self.checkpoint, is_lent=True) if is_elsewhere else self
 
     def classify(self, images: npt.NDArray[np.uint8]) -> Classification:
         """Read 28×28 images.

@@ -18,7 +18,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from digitcore.checkpoint import Checkpoint
 from digitcore.detector import SIZE_MULTIPLE, STRIDE, PageMaps, PageNet, prepare_channels
-from digitcore.device import autocast_dtype, pick_device
+from digitcore.device import autocast_dtype, pick_device, place
 from digitcore.errors import CheckpointError, ImageError
 from digitcore.merging import DetectionConfig, Finds, merge_finds
 from digitcore.model import ConvNorm
@@ -76,8 +76,8 @@ class PageDetector:
             )
         self.checkpoint = checkpoint
         self.config = config
-        self.device = pick_device(device)
-        self._net = fold_norms(checkpoint.model).to(self.device, memory_format=torch.channels_last)
+        self.device = pick_device(device, is_lent=True)
+        self._net = place(fold_norms(checkpoint.model), self.device, torch.channels_last)
 
     @property
     def label(self) -> str:

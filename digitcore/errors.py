@@ -5,6 +5,7 @@
     ├── CheckpointError                     a checkpoint that is missing, damaged or of another kind
     ├── DatasetError                        a data set that is missing, damaged or cannot be fetched
     ├── ConfigError (also a ValueError)     a setting that is out of range or does not fit the others
+    ├── HubError                            a push, a deployment or a job that the Hub refused or never got
     └── DeviceError                         a device that was asked for and is not there
 
 Each message is one or two sentences for the person in front of the screen: what is wrong, and what would be right.
@@ -29,6 +30,10 @@ class DatasetError(DigitcoreError):
 
 class ConfigError(DigitcoreError, ValueError):
     """A setting is out of range or does not fit the others."""
+
+
+class HubError(DigitcoreError):
+    """The Hub refused what was sent to it, or was not reached."""
 
 
 class DeviceError(DigitcoreError):

@@ -8,8 +8,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from digitcore.checkpoint import Checkpoint
 from digitcore.classifier import DigitClassifier
 from digitcore.detection import PageDetector
+from digitcore.device import is_lent, lend_gpu
 from digitcore.finding import find_in_photo, turn_box
 from digitcore.fusion import fuse_classes, fuse_presence
 from digitcore.hub import DEFAULT_DETECTOR, load_pretrained
@@ -23,6 +25,9 @@ from digitcore.splitting import choose_segments, propose_segments
 # On a pad nearly all ink is meant as a digit; in a photo most of it is not.
 MIN_SKETCH_CONFIDENCE = 0.4
 MIN_PHOTO_CONFIDENCE = 0.5
+# What a lent GPU is asked for; a photo takes a fraction of a second, the GPU's start some.
+PHOTO_SECONDS = 15
+DIGIT_SHAPE, WARM_UP_SHAPE = (28, 28), (768, 1024)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,10 +43,23 @@ class _Opinions:
 class DigitReader:
     """Reads the handwritten digits in a picture."""
 
-    def __init__(self, classifier: DigitClassifier, detector: PageDetector) -> None:
-        """Wrap two networks; `from_pretrained` is the usual way."""
+    def __init__(
+        self,
+        classifier: DigitClassifier,
+        detector: PageDetector,
+        photo_classifier: DigitClassifier | None = None,
+    ) -> None:
+        """Wrap the networks; `from_pretrained` is the usual way.
+
+        Args:
+            classifier: of single digits.
+            detector: of a photo's digits.
+            photo_classifier: the classifier again, where the detector runs; None if that is the same place.
+        """
         self.classifier = classifier
         self.detector = detector
+        self._photo_classifier = photo_classifier or classifier
+        self._look_at_photo = lend_gpu(self._look_at_photo_here, PHOTO_SECONDS)
 
     @classmethod
     def from_pretrained(
@@ -69,8 +87,33 @@ class DigitReader:
             CheckpointError: if a checkpoint is missing, damaged or of another kind.
             DeviceError: if the device is not there.
         """
-        classifier = DigitClassifier(load_pretrained(checkpoint, revision), device)
-        return cls(classifier, PageDetector(load_pretrained(detector or DEFAULT_DETECTOR, detector_revision), device))
+        return cls.from_checkpoints(
+            load_pretrained(checkpoint, revision),
+            load_pretrained(detector or DEFAULT_DETECTOR, detector_revision),
+            device,
+        )
+
+    @classmethod
+    def from_checkpoints(cls, digits: Checkpoint, pages: Checkpoint, device: str | None = None) -> "DigitReader":
+        """Make a reader of two checkpoints in memory.
+
+        Args:
+            digits: of a digit network.
+            pages: of a page network.
+            device: as torch spells it; None picks.
+
+        Raises:
+            CheckpointError: if one of them is of the other kind.
+            DeviceError: if the device is not there.
+        """
+        classifier = DigitClassifier(digits, device)
+        return DigitReader(classifier, PageDetector(pages, device), classifier.lent)
+
+    def warm_up(self) -> None:
+        """Read something blank: the first call of a network is slow, and shall not be the first visitor's."""
+        self.classifier.classify(np.zeros((1, *DIGIT_SHAPE), np.uint8))
+        if not is_lent(self.detector.device):
+            self.read_photo(np.full(WARM_UP_SHAPE, 255, np.uint8))
 
     @property
     def detector_label(self) -> str:
@@ -90,7 +133,11 @@ class DigitReader:
         Raises:
             ImageError: if the picture cannot be read.
         """
-        return self._read_picture(picture, find_in_sketch, self._read_sketched, MIN_SKETCH_CONFIDENCE, keep_stages)
+        started = time.perf_counter()
+        rgb = load_image(picture)
+        return self._read_upright(
+            rgb, time.perf_counter() - started, find_in_sketch, self._read_sketched, MIN_SKETCH_CONFIDENCE, keep_stages
+        )
 
     def read_photo(self, picture: Picture, keep_stages: bool = False) -> Reading:
         """Read digits in a photo or scan, however light, paper and what else is on it.
@@ -105,20 +152,28 @@ class DigitReader:
         Raises:
             ImageError: if the picture cannot be read.
         """
-        return self._read_picture(picture, self._find_in_photo, self._read_found, MIN_PHOTO_CONFIDENCE, keep_stages)
+        started = time.perf_counter()
+        # Here and not where the GPU is: what is wrong with a picture must reach the visitor in its own words.
+        rgb = load_image(picture)
+        return self._look_at_photo(rgb, time.perf_counter() - started, keep_stages)
 
-    def _read_picture(
+    def _look_at_photo_here(self, rgb: npt.NDArray[np.uint8], decode_s: float, keep_stages: bool) -> Reading:
+        """What needs the GPU, if there is one."""
+        return self._read_upright(
+            rgb, decode_s, self._find_in_photo, self._read_found, MIN_PHOTO_CONFIDENCE, keep_stages
+        )
+
+    def _read_upright(
         self,
-        picture: Picture,
+        rgb: npt.NDArray[np.uint8],
+        decode_s: float,
         find: Callable[[npt.NDArray[np.uint8]], Finding],
         judge: Callable[[Sequence[Candidate]], _Opinions],
         min_confidence: float,
         keep_stages: bool,
     ) -> Reading:
-        """Decode, locate, classify: the same for every door."""
+        """Locate, classify: the same for every door."""
         started = time.perf_counter()
-        rgb = load_image(picture)
-        decoded = time.perf_counter()
         finding = find(rgb)
         located = time.perf_counter()
         opinions = judge(finding.candidates)
@@ -131,7 +186,7 @@ class DigitReader:
             size=(rgb.shape[1], rgb.shape[0]),
             model=self.classifier.label,
             detector=self.detector_label,
-            timings=Timings(1e3 * (decoded - started), 1e3 * (located - decoded), 1e3 * (finished - located)),
+            timings=Timings(1e3 * decode_s, 1e3 * (located - started), 1e3 * (finished - located)),
             rotation=finding.rotation,
             stages=Stages(rgb, finding.contrast, finding.heatmap, finding.ink, images) if keep_stages else None,
         )
@@ -142,7 +197,7 @@ class DigitReader:
     def _read_found(self, candidates: Sequence[Candidate]) -> _Opinions:
         """The second look at what the detector found; both opinions make one."""
         images = normalize_digits([candidate.ink for candidate in candidates])
-        alone = self.classifier.classify(images)
+        alone = self._photo_classifier.classify(images)
         in_place = np.array([candidate.probs for candidate in candidates], np.float32).reshape(-1, N_CLASSES)
         scores = np.array([candidate.score for candidate in candidates], np.float32)
         presence = fuse_presence(scores, alone.is_digit)

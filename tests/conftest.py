@@ -12,10 +12,16 @@ from pathlib import Path
 import pytest
 from pillow_heif import register_heif_opener
 
-from digitcore.data import find_mnist
 from tests.drawn import draw_page, encode
+from tests.fakehub import TOKEN, FakeHub, hub_environment, start_hub
 
 register_heif_opener()
+# The Hub of this whole run is a loopback one: the client reads its address when it is imported, and no test is to
+# reach the real one.
+HUB, _ = start_hub()
+HUB_HOME = Path(tempfile.mkdtemp(prefix="digitcore-hub-"))
+os.environ |= hub_environment(HUB.url, HUB_HOME, token=None)
+atexit.register(shutil.rmtree, HUB_HOME, ignore_errors=True)
 # Where the server keeps uploads: a folder of this run's own. Gradio reads the variable when it is imported.
 UPLOAD_FOLDER = Path(tempfile.mkdtemp(prefix="digitcore-tests-"))
 os.environ["GRADIO_TEMP_DIR"] = str(UPLOAD_FOLDER)
@@ -38,6 +44,9 @@ PAGE_LINES = ["1730", "2047"]
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Skip what needs MNIST where it is not, and say what is missing."""
+    # Not above: with digitcore comes the Hub's client, which reads its address then.
+    from digitcore.data import find_mnist
+
     if find_mnist() is None:
         for item in items:
             if item.get_closest_marker("mnist"):
@@ -60,6 +69,31 @@ class Recorder:
     def _note_request(self, request) -> None:
         if not request.url.startswith((self.base_url, "data:", "blob:")):
             self.foreign_requests.append(request.url)
+
+
+@pytest.fixture
+def hub(monkeypatch, tmp_path) -> FakeHub:
+    """The loopback Hub, empty; the client's cache is empty too, and nobody is logged in."""
+    from huggingface_hub import constants
+
+    assert constants.ENDPOINT == HUB.url, "huggingface_hub was imported before tests/conftest.py"
+    HUB.reset()
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub-cache"))
+    monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "no-token"))
+    return HUB
+
+
+@pytest.fixture
+def logged_in(hub, monkeypatch) -> FakeHub:
+    """The loopback Hub, with a token of ada's that may write."""
+    monkeypatch.setenv("HF_TOKEN", TOKEN)
+    return hub
+
+
+@pytest.fixture
+def impatient(monkeypatch) -> None:
+    """The client does not wait before it tries again."""
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,7 @@ import pytest
 import app
 from digitcore.ui.build import build_app, launch_options, render_footer
 from tests.conftest import find_free_port
+from tests.test_live import checkpoint_files
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -42,17 +43,21 @@ def test_parse_arguments_takes_what_a_space_sets(monkeypatch):
     assert app.parse_arguments(["--port", "80", "--checkpoint", "seed"]).port == 80
 
 
-@pytest.mark.parametrize(
-    ("checkpoint", "revision"),
-    [(None, None), ("seed", None), ("user/digits", None), ("user/digits@v2", "v2"), ("user/digits@", None)],
-)
-def test_find_revision(checkpoint, revision):
-    assert app.find_revision(checkpoint) == revision
-
-
 def test_main_says_in_a_sentence_that_the_checkpoint_is_missing(capsys):
     assert app.main(["--checkpoint", "no-such-checkpoint"]) == 1
     assert 'There is no checkpoint "no-such-checkpoint"' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("checkpoint", "words"),
+    [("ada/nothing", "no Hub repo ada/nothing"), ("ada/digits@v9", 'no revision "v9"'), ("ada/pages", "is a PageNet")],
+)
+def test_main_says_in_a_sentence_what_is_wrong_with_a_hub_checkpoint(hub, capsys, checkpoint, words):
+    hub.add("ada/digits", checkpoint_files("seed"))
+    hub.add("ada/pages", checkpoint_files("detector"))
+    assert app.main(["--checkpoint", checkpoint]) == 1
+    told = capsys.readouterr().err
+    assert "digitcore cannot start: " in told and words in told
 
 
 def test_main_says_in_a_sentence_that_the_port_is_taken(capsys):

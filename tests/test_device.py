@@ -1,21 +1,32 @@
 import pytest
 import torch
 
-from digitcore.device import ZERO_GPU_VARIABLE, autocast_dtype, describe_device, pick_device
+from digitcore import device
+from digitcore.device import autocast_dtype, describe_device, is_lent, lend_gpu, pick_device
 from digitcore.errors import DeviceError
 
 
-def test_pick_device_finds_the_best(monkeypatch):
-    monkeypatch.delenv(ZERO_GPU_VARIABLE, raising=False)
+def test_pick_device_finds_the_best():
     assert pick_device().type == ("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def test_pick_device_prefers_a_gpu_but_not_a_lent_one(monkeypatch):
+@pytest.mark.parametrize(
+    ("is_zero_gpu", "may_be_lent", "expected"),
+    [(False, False, "cuda"), (False, True, "cuda"), (True, False, "cpu"), (True, True, "cuda")],
+)
+def test_pick_device_takes_a_lent_gpu_only_where_it_will_do(monkeypatch, is_zero_gpu, may_be_lent, expected):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.delenv(ZERO_GPU_VARIABLE, raising=False)
-    assert pick_device().type == "cuda"
-    monkeypatch.setenv(ZERO_GPU_VARIABLE, "true")
-    assert pick_device().type == "cpu"
+    monkeypatch.setattr(device, "IS_ZERO_GPU", is_zero_gpu)
+    picked = pick_device(is_lent=may_be_lent)
+    assert picked.type == expected
+    assert is_lent(picked) == (is_zero_gpu and may_be_lent)
+
+
+def test_lend_gpu_elsewhere_is_the_function_itself():
+    def task():
+        return 1
+
+    assert lend_gpu(task, 5) is task
 
 
 def test_pick_device_by_name():

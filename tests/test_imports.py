@@ -42,13 +42,16 @@ ARROWS = {
         "layout",
     ),
     "classifier": ("checkpoint",),
-    "hub": ("checkpoint",),
+    "hub_errors": ("errors",),
+    "hub": ("checkpoint", "hub_errors"),
+    "hub_push": ("hub_errors",),
     "reader": ("classifier", "finding", "hub"),
+    "live": ("reader",),
     "evaluation": ("reader", "data", "corruptions", "strokes"),
     "training": ("segmentation", "data", "detection"),
-    "ui": ("reader", "evaluation", "drawing"),
+    "ui": ("live", "evaluation", "drawing"),
     "app": ("ui",),
-    "train": ("evaluation", "training", "hub"),
+    "train": ("evaluation", "training", "hub", "hub_push"),
     "benchmarks": ("evaluation", "training", "drawing"),
     "examples": ("imaging",),
 }
@@ -109,6 +112,12 @@ def test_gradio_stays_in_the_app(path):
     relative = path.relative_to(ROOT).as_posix()
     uses_gradio = any(name.split(".")[0] == "gradio" for name in _imports(path))
     assert not uses_gradio or relative == "app.py" or relative.startswith("digitcore/ui/")
+
+
+@pytest.mark.parametrize("path", _source_files(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_only_device_knows_zerogpu(path):
+    uses_spaces = any(name.split(".")[0] == "spaces" for name in _imports(path))
+    assert not uses_spaces or path.relative_to(ROOT).as_posix() == "digitcore/device.py"
 
 
 def test_serving_starts_without_the_learning_side():

@@ -3,6 +3,7 @@ import pytest
 
 from digitcore.checkpoint import CheckpointConfig, Normalization, load_checkpoint, save_checkpoint
 from digitcore.detection import PageDetector
+from digitcore.hub import load_pretrained
 from digitcore.model import SeedCNN
 from digitcore.training.detector_config import DETECTOR_PRESETS, DetectorConfig
 from tests.drawn_pages import DrawnPages
@@ -87,6 +88,18 @@ def test_a_checkpoint_can_be_measured_while_training_goes_on(tiny, tmp_path, mon
     monkeypatch.setattr(train_detector._Watcher, "finish_round", finish_and_load)
     assert tiny() == 0
     assert seen == [8, 16]
+
+
+def test_rounds_are_pushed_meanwhile_and_the_last_at_the_end(tiny, tmp_path, logged_in, monkeypatch, capsys):
+    monkeypatch.setenv("DIGITCORE_DATA", str(tmp_path / "no-mnist"))
+    assert tiny("--push-to-hub", "pages", "--push-every", "1") == 0
+    repo = logged_in.repo("ada/pages")
+    messages = [commit.message for commit in repo.commits.values()]
+    assert len(messages) == 3 and messages[1].endswith(", 8 of 16 pages")
+    checkpoint = load_checkpoint(tmp_path / "checkpoints" / "tiny")
+    assert messages[2] == f"PageNet {checkpoint.digest}"
+    assert load_pretrained("ada/pages").digest == checkpoint.digest
+    assert f"{logged_in.url}/ada/pages/commit/{repo.refs['main']}" in capsys.readouterr().out
 
 
 def test_ctrl_c_and_resume(tiny, tmp_path, monkeypatch, capsys):

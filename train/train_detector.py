@@ -19,6 +19,7 @@ each). The shipped checkpoint is the second.
 
 import argparse
 import datetime
+import logging
 import os
 import platform
 import signal
@@ -52,21 +53,25 @@ from train.options import (
     EXIT_ERROR,
     EXIT_INTERRUPTED,
     GLYPHS_NAME,
+    LATEST_NAME,
     RUNS_FOLDER,
     add_run_options,
     list_folders,
     repeat_command,
 )
+from train.push import describe_push
+from train.pusher import Pusher, add_push_options, list_push_options
 
 DEFAULT_PRESET = "detector"
 # Options that belong to the command that repeats a run.
 REPEATED = ("start_from", "seed", "pages", "batch_size", "learning_rate")
-LATEST_NAME = "latest"
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command; returns the exit code."""
     options = _parse(argv)
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    logging.getLogger("httpx2").setLevel(logging.WARNING)
     try:
         start = load_checkpoint(options.start_from) if options.start_from else None
         config = _make_config(options, start)
@@ -92,7 +97,8 @@ def _train(config: DetectorConfig, options: argparse.Namespace, start: Checkpoin
     if not options.resume and (run_folder / STATE_NAME).exists():
         print(f"Starting anew: the unfinished run in {run_folder} will be overwritten (--resume goes on with it).")
     circumstances = _Circumstances(config, options, device, digits)
-    watcher = _Watcher(config, circumstances, run_folder, options.resume)
+    pusher = Pusher.from_options(options)
+    watcher = _Watcher(config, circumstances, run_folder, options.resume, pusher)
     try:
         result = fit_detector(
             config,
@@ -115,6 +121,8 @@ def _train(config: DetectorConfig, options: argparse.Namespace, start: Checkpoin
     digest = circumstances.save(out, result.model, result.history)
     (run_folder / STATE_NAME).unlink(missing_ok=True)
     print(f"Wrote {out} ({digest}).")
+    if pusher is not None:
+        print(describe_push(pusher.push_at_end(out)))
     return 0
 
 
@@ -172,9 +180,15 @@ class _Watcher:
     """A bar while a round runs (on a terminal), and a line and a checkpoint when it is done."""
 
     def __init__(
-        self, config: DetectorConfig, circumstances: _Circumstances, run_folder: Path, is_resumed: bool
+        self,
+        config: DetectorConfig,
+        circumstances: _Circumstances,
+        run_folder: Path,
+        is_resumed: bool,
+        pusher: Pusher | None = None,
     ) -> None:
         self._config, self._circumstances, self._run_folder = config, circumstances, run_folder
+        self._pusher = pusher
         history = load_state(run_folder, DetectorConfig).history if is_resumed else []
         self._history = [RoundResult(**fields) for fields in history]
         self._bar: tqdm | None = None
@@ -192,6 +206,10 @@ class _Watcher:
         self._history.append(result)
         self._circumstances.save(self._run_folder / LATEST_NAME, model, self._history)
         self._print(result)
+        is_last = result.n_pages >= self._config.n_pages
+        if self._pusher is not None and not is_last and self._pusher.is_due(len(self._history)):
+            progress = f"{result.n_pages:,} of {self._config.n_pages:,} pages"
+            self._pusher.push_behind(self._run_folder / LATEST_NAME, progress)
 
     def close(self) -> None:
         if self._bar is not None:
@@ -233,6 +251,7 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--threads", type=int, metavar="N", default=max(n_cores // 2, 1), help="that learn (default: %(default)s)"
     )
+    add_push_options(parser, "rounds of pages")
     return parser.parse_args(argv)
 
 
@@ -268,7 +287,9 @@ def _say_how_to_go_on(config: DetectorConfig, options: argparse.Namespace, run_f
         history = load_state(run_folder, DetectorConfig).history
     except CheckpointError:
         return "Stopped before the first round was done: nothing is kept."
-    command = repeat_command("train.train_detector", options, REPEATED, *list_folders(options), "--resume")
+    command = repeat_command(
+        "train.train_detector", options, REPEATED, *list_folders(options), *list_push_options(options), "--resume"
+    )
     n_done = history[-1]["n_pages"]
     return f"Stopped; {n_done:,} of {config.n_pages:,} pages are kept in {run_folder}. Go on with:\n    {command}"
 

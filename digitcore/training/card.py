@@ -1,5 +1,6 @@
 """The model card of a trained digit network: README.md with the Hub's YAML header."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,6 +20,10 @@ tags:
 - handwritten-digits
 - mnist
 - pytorch
+{index}---
+"""
+
+INDEX = """\
 model-index:
 - name: {name}
   results:
@@ -28,13 +33,15 @@ model-index:
     dataset:
       name: MNIST
       type: ylecun/mnist
-      split: test
+      split: {split}
     metrics:
     - type: accuracy
-      value: {test_accuracy}
-      name: Test accuracy
----
+      value: {accuracy}
+      name: {title}
 """
+
+PLAIN_NAME = re.compile(r"[A-Za-z][\w-]*", re.ASCII)
+YAML_WORDS = {"y", "n", "yes", "no", "on", "off", "true", "false", "null"}
 
 WHAT_IT_IS = {
     "SeedCNN": "The small network of the article that this demo began with: two 5×5 convolutions, 16 and 32 channels, "
@@ -79,30 +86,67 @@ LIMITS = """\
 """
 
 
-def make_card(name: str, config: TrainConfig, metrics: Mapping[str, Any]) -> str:
+MISTAKES = """\
+![Images of MNIST's test set that it reads wrong, each with what it reads and how surely]({picture})
+
+{sentence}\
+"""
+
+
+def make_card(
+    name: str,
+    config: TrainConfig,
+    metrics: Mapping[str, Any],
+    *,
+    repo_id: str | None = None,
+    mistakes: tuple[str, str] | None = None,
+) -> str:
     """Write the card.
 
     Args:
-        name: of the checkpoint's folder.
+        name: of the checkpoint.
         config: of the run.
         metrics: content of metrics.json, as `train.train` makes it.
+        repo_id: of the repository on the Hub that the card is for; None for a folder.
+        mistakes: the name of a picture of mistakes beside the card, and a sentence on it; None for no picture.
+
+    Raises:
+        KeyError: if a figure is missing in `metrics`.
     """
     normalization = metrics["normalization"]
     has_head = bool(config.arguments.get("is_digit_head", False))
     answer = (ANSWER_WITH_HEAD if has_head else ANSWER).format(temperature=metrics["temperature"])
-    use = USE.format(folder=f"checkpoints/{name}", answer=answer, **normalization)
+    use = USE.format(folder=repo_id or f"checkpoints/{name}", answer=answer, **normalization)
     limits = LIMITS.format(others=OTHERS_WITH_HEAD if has_head else OTHERS, seeing=_describe_variety(config))
-    header = HEADER.format(name=name, test_accuracy=metrics["test_accuracy"])
+    header = HEADER.format(index=_make_index(name, metrics))
     size = f"{metrics['n_parameters']:,} parameters, {metrics['n_multiply_adds'] / 1e6:.1f} M multiply-adds an image."
     parts = [
         f"{header}\n# {name}\n\n{WHAT_IT_IS[config.architecture]} {size}",
         "## Use\n\n" + use.strip(),
         "## Training\n\n" + _describe_training(config, metrics),
         "## Figures\n\n" + _describe_figures(metrics),
+        *([] if mistakes is None else ["## Mistakes\n\n" + MISTAKES.format(picture=mistakes[0], sentence=mistakes[1])]),
         "## Limits\n\n" + limits.strip(),
         "## Licence\n\nApache-2.0 for the weights. MNIST (LeCun, Cortes, Burges) is under CC BY-SA 3.0.",
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def quote_name(name: str) -> str:
+    """A repo's name as YAML, which takes `2024`, `1e5`, `no` and `null` for no text at all."""
+    is_plain = PLAIN_NAME.fullmatch(name) and name.lower() not in YAML_WORDS
+    return name if is_plain else f'"{name}"'
+
+
+def _make_index(name: str, metrics: Mapping[str, Any]) -> str:
+    """The figure that the Hub lists: of the test images; of those held out while a training is under way."""
+    for key, split, title in (
+        ("test_accuracy", "test", "Test accuracy"),
+        ("validation_accuracy", "train", "Accuracy on training images held out"),
+    ):
+        if key in metrics:
+            return INDEX.format(name=quote_name(name), split=split, accuracy=metrics[key], title=title)
+    return ""
 
 
 def _describe_training(config: TrainConfig, metrics: Mapping[str, Any]) -> str:
@@ -123,10 +167,12 @@ def _describe_training(config: TrainConfig, metrics: Mapping[str, Any]) -> str:
         "step": f"{config.learning_rate:g}, times {config.step_gamma:g} after each epoch",
         "one-cycle": f"up to {config.learning_rate:g} in {config.warmup_epochs:g} epochs, then down to 0 as a cosine",
     }[config.schedule]
+    n_done = len(metrics["history"])
+    epochs = f"{n_done} of {config.n_epochs} epochs so far" if n_done < config.n_epochs else f"{n_done} epochs"
     averaged = f" The weights are a moving average (decay {config.ema_decay:g})." if config.ema_decay else ""
     return (
         f"    {metrics['command']}\n\n"
-        f"{config.n_epochs} epochs over {images}, batch {config.batch_size}, "
+        f"{epochs} over {images}, batch {config.batch_size}, "
         f"{'AdamW' if config.optimizer == 'adamw' else 'Adam'}, learning rate {rate}, seed {config.seed}.{averaged} "
         f"{chosen} On {metrics['device']} with {metrics['n_threads']} thread(s), {metrics['precision']}, it took "
         f"{metrics['seconds'] / 60:.0f} minutes. `metrics.json` has every epoch, the images' hashes and the versions."
@@ -144,6 +190,8 @@ def _describe_figures(metrics: Mapping[str, Any]) -> str:
         if f"{key}_accuracy" in metrics:
             accuracy, ece = 100 * metrics[f"{key}_accuracy"], 100 * metrics[f"{key}_ece"]
             rows.append(f"| {title} | {metrics[f'n_{key}']:,} | {accuracy:.2f} % | {ece:.2f} % |")
+    if len(rows) == 2:
+        return "The training is under way; nothing is measured yet."
     table = "\n".join(rows)
     if "crops_accuracy" not in metrics:
         return table

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from digitcore.training.card import quote_name
 from digitcore.training.detector_config import DetectorConfig
 
 # Keys of the header: https://huggingface.co/docs/hub/model-cards#model-card-metadata
@@ -13,11 +14,14 @@ library_name: digitcore
 pipeline_tag: object-detection
 datasets:
 - ylecun/mnist
+metrics:
+- f1
+- recall
 tags:
 - handwritten-digits
 - object-detection
 - pytorch
----
+{index}---
 
 # {name}
 
@@ -30,7 +34,7 @@ there, which digit, its size, and for each pixel the kind of ink (paper, digit, 
 ```python
 from digitcore import DigitReader
 
-reader = DigitReader.from_pretrained(detector="checkpoints/{name}")  # a folder, or a Hub repository that holds it
+reader = DigitReader.from_pretrained(detector="{where}")  # a folder, or a Hub repository that holds it
 print(reader.read_photo("note.jpg").text)
 ```
 
@@ -50,9 +54,10 @@ photo was used. On {device} with {n_threads} thread(s) and {n_workers} process(e
 
 ## Figures
 
-On {n_validation_pages} synthetic pages with digits that were never trained on, each looked at once: F1 of digits found
-(IoU ≥ .5) and read right {f1}, recall {recall}, false finds a page {false}.
-
+| pages, each looked at once | F1 of digits found (IoU ≥ .5) and read right | recall | false finds a page |
+|---|---|---|---|
+| {n_validation_pages} synthetic ones with digits that were never trained on | {f1} | {recall} | {false} |
+{mistakes}
 ## Limits
 
 - It learnt from pages that a program drew. Photos differ; `docs/experiments.md` says what that comes to.
@@ -64,18 +69,63 @@ On {n_validation_pages} synthetic pages with digits that were never trained on, 
 Apache-2.0 for the weights. MNIST (LeCun, Cortes, Burges) is under CC BY-SA 3.0.
 """
 
+INDEX = """\
+model-index:
+- name: {name}
+  results:
+  - task:
+      type: object-detection
+      name: Object detection
+    dataset:
+      name: Synthetic pages with MNIST's held-out training digits
+      type: digitcore-pages
+      split: validation
+    metrics:
+    - type: f1
+      value: {f1}
+      name: F1 of digits found (IoU 0.5) and read right
+    - type: recall
+      value: {recall}
+      name: Recall
+"""
+MISTAKES = """
+## Mistakes
 
-def make_detector_card(name: str, config: DetectorConfig, metrics: Mapping[str, Any]) -> str:
+![A page made of MNIST's test digits, with a box around each one that was missed or read wrong]({picture})
+
+{sentence}
+"""
+
+
+def make_detector_card(
+    name: str,
+    config: DetectorConfig,
+    metrics: Mapping[str, Any],
+    *,
+    repo_id: str | None = None,
+    mistakes: tuple[str, str] | None = None,
+) -> str:
     """Write the card.
 
     Args:
-        name: of the checkpoint's folder.
+        name: of the checkpoint.
         config: of the run.
         metrics: content of metrics.json, as `train.train_detector` makes it.
+        repo_id: of the repository on the Hub that the card is for; None for a folder.
+        mistakes: the name of a picture of mistakes beside the card, and a sentence on it; None for no picture.
+
+    Raises:
+        KeyError: if a figure is missing in `metrics`.
     """
     last = metrics["history"][-1]
     figures = {"f1": last["validation_f1"], "recall": last["validation_recall"], "false": last["validation_false"]}
+    is_measured = None not in figures.values()
     return CARD.format(
+        index=INDEX.format(name=quote_name(name), f1=round(figures["f1"], 4), recall=round(figures["recall"], 4))
+        if is_measured
+        else "",
+        where=repo_id or f"checkpoints/{name}",
+        mistakes="" if mistakes is None else MISTAKES.format(picture=mistakes[0], sentence=mistakes[1]),
         beginning=f"The weights start from those of {config.start}. " if config.start else "",
         **config.to_dict() | {"name": name, "n_pages": metrics["n_pages"]},
         **{key: "not measured" if value is None else f"{value:.3f}" for key, value in figures.items()},

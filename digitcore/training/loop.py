@@ -42,6 +42,7 @@ EVALUATION_BATCH_SIZE = 1000
 
 OnEpoch = Callable[[EpochResult], None]
 OnStep = Callable[[int, int, int], None]
+OnInterim = Callable[[FitResult], None]
 
 
 def load_training_sets(config: TrainConfig, root: Path | None = None) -> TrainingSets:
@@ -63,6 +64,8 @@ def fit(
     resume: bool = False,
     on_epoch: OnEpoch | None = None,
     on_step: OnStep | None = None,
+    on_interim: OnInterim | None = None,
+    interim_epochs: int = 0,
 ) -> FitResult:
     """Train a network.
 
@@ -74,6 +77,9 @@ def fit(
         resume: go on from the state in `state_folder`: the weights come out as if there had been no break.
         on_epoch: called after each epoch, its state written; after resuming, first for those done before.
         on_step: called after each step with epoch (from 1), steps done in it and steps in all.
+        on_interim: called after each `interim_epochs` epochs, but not the last, with what the run would give if it
+            ended there, in a copy; the run itself comes out the same.
+        interim_epochs: 0 is never.
 
     Returns:
         The last epoch's network: nothing is chosen among epochs.
@@ -95,7 +101,10 @@ def fit(
         if state_folder is not None:
             save_state(Path(state_folder), run.pack())
         _call(on_epoch, result)
-    return run.finish()
+        n_done = len(run.history)
+        if interim_epochs and n_done % interim_epochs == 0 and n_done < config.n_epochs:
+            _call(on_interim, run.finish(deepcopy(run.final_model)))
+    return run.finish(run.final_model)
 
 
 class _Run:
@@ -183,25 +192,25 @@ class _Run:
             self.augmenter.generator.set_state(state.tensors["augmenter"])
         self.history = [EpochResult(**fields) for fields in state.history]
 
-    def finish(self) -> FitResult:
-        """The network, and how to use it."""
+    def finish(self, model: nn.Module) -> FitResult:
+        """The network, and how to use it; `model` is calibrated and moved."""
         temperature = 1.0
         if self.sets.validation is not None:
-            logits = predict_logits(self.final_model, self.sets.validation, self.device, None)
+            logits = predict_logits(model, self.sets.validation, self.device, None)
             temperature = fit_temperature(logits, torch.from_numpy(self.sets.validation.labels))
         if self.has_head and self.sets.validation_crops is not None:
-            self._calibrate_head(self.sets.validation_crops)
+            self._calibrate_head(model, self.sets.validation_crops)
         checkpoint_config = CheckpointConfig(
             self.config.architecture, dict(self.config.arguments), MNIST_NORMALIZATION, temperature, self.has_head
         )
-        return FitResult(self.final_model.cpu().eval(), checkpoint_config, tuple(self.history))
+        return FitResult(model.cpu().eval(), checkpoint_config, tuple(self.history))
 
     @torch.no_grad()
-    def _calibrate_head(self, crops: Crops) -> None:
+    def _calibrate_head(self, model: nn.Module, crops: Crops) -> None:
         """Scale and shift the eleventh logit until a half means as often a digit as not."""
-        logits = predict_presence(self.final_model, crops.images, self.device)
+        logits = predict_presence(model, crops.images, self.device)
         scale, shift = fit_platt(logits, torch.from_numpy(crops.is_digit))
-        layer = self.final_model.fc
+        layer = model.fc
         layer.weight[N_CLASSES] *= scale
         layer.bias[N_CLASSES] = scale * layer.bias[N_CLASSES] + shift
 

@@ -59,12 +59,11 @@ class ModelInfoJson(TypedDict):
     metrics: dict[str, Any]
 
 
-def register_api(reader: DigitReader, revision: str | None = None) -> None:
+def register_api(reader: DigitReader) -> None:
     """Add the reading endpoints to the current `gr.Blocks`.
 
     Args:
         reader: shared by all callers.
-        revision: of the Hub repo that the checkpoint came from; None for a shipped or local one.
     """
 
     def read_sketch(image: FileData) -> ReadingJson:
@@ -126,14 +125,14 @@ def register_api(reader: DigitReader, revision: str | None = None) -> None:
         """Tell which checkpoint and detector answer, on which device, and what was measured of the checkpoint.
 
         Returns:
-            Names with the first digits of the weights' SHA-256, the device, the Hub revision if any, and the metrics.
+            Names with the first digits of the weights' SHA-256, the device, the Hub commit if any, and the metrics.
         """
         classifier = reader.classifier
         return {
             "model": classifier.label,
             "detector": reader.detector_label,
             "device": describe_device(classifier.device),
-            "revision": revision,
+            "revision": classifier.checkpoint.revision,
             "metrics": dict(classifier.checkpoint.metrics),
         }
 

@@ -1,11 +1,14 @@
 """The page: header, three tabs, footer, and the endpoints behind them."""
 
+from collections.abc import Sequence
 from html import escape
 from typing import Any
 
 import gradio as gr
+from starlette.routing import BaseRoute
 
 from digitcore.device import describe_device
+from digitcore.live import LiveReader
 from digitcore.reader import DigitReader
 from digitcore.ui.accuracy_tab import build_accuracy_tab
 from digitcore.ui.api import register_api
@@ -23,12 +26,11 @@ DELETE_CACHE_S = (3600, 3600)
 MAX_QUEUE = 64
 
 
-def build_app(reader: DigitReader, revision: str | None = None) -> gr.Blocks:
+def build_app(reader: DigitReader) -> gr.Blocks:
     """Build the app; `launch_options` goes to its `launch()`.
 
     Args:
-        reader: loaded once, shared by all visitors.
-        revision: of the Hub repo that the checkpoint came from; None for a shipped or local one.
+        reader: loaded once, shared by all visitors; a `LiveReader` may exchange its networks meanwhile.
     """
     with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=DELETE_CACHE_S, fill_width=False) as demo:
         gr.HTML(render_header(), apply_default_css=False, js_on_load=None)
@@ -39,16 +41,31 @@ def build_app(reader: DigitReader, revision: str | None = None) -> gr.Blocks:
                 build_photo_tab(reader)
             with gr.Tab("Accuracy", id="accuracy") as accuracy:
                 build_accuracy_tab(reader, accuracy)
-        gr.HTML(render_footer(reader), apply_default_css=False, js_on_load=None)
-        register_api(reader, revision)
+        footer = gr.HTML(render_footer(reader), apply_default_css=False, js_on_load=None)
+        if isinstance(reader, LiveReader):
+            # What answers may be another checkpoint by the time that a page is opened.
+            demo.load(
+                lambda: render_footer(reader),
+                None,
+                footer,
+                queue=False,
+                show_progress="hidden",
+                api_visibility="private",
+            )
+        register_api(reader)
         register_evaluate_api(reader)
     demo.queue(max_size=MAX_QUEUE, default_concurrency_limit=2)
     return demo
 
 
-def launch_options() -> dict[str, Any]:
-    """What `launch()` needs beside host and port: the looks, the limits, and nothing fetched from elsewhere."""
+def launch_options(routes: Sequence[BaseRoute] = ()) -> dict[str, Any]:
+    """What `launch()` needs beside host and port: the looks, the limits, and nothing fetched from elsewhere.
+
+    Args:
+        routes: of the server's own, beside the app's.
+    """
     return {
+        "app_kwargs": {"routes": list(routes)},
         "theme": make_theme(),
         "css_paths": list(CSS_PATHS),
         "favicon_path": ICON_PATH,
@@ -67,7 +84,7 @@ def render_header() -> str:
 
 
 def render_footer(reader: DigitReader) -> str:
-    """Which checkpoint and detector answer, and on which device."""
+    """Which checkpoint and detector answer, and on which device; and why no newer ones do, if there are any."""
     classifier = reader.classifier
     facts = (
         ("Model", classifier.label),
@@ -75,4 +92,6 @@ def render_footer(reader: DigitReader) -> str:
         ("Device", describe_device(classifier.device)),
     )
     items = "".join(f"<span>{name} <b>{escape(value)}</b></span>" for name, value in facts)
-    return f'<p class="dc-footer">{items}</p>'
+    problem = reader.problem if isinstance(reader, LiveReader) else None
+    note = f"<span>Not reloaded: {escape(problem)}</span>" if problem else ""
+    return f'<p class="dc-footer">{items}{note}</p>'
