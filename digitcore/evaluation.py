@@ -15,7 +15,8 @@ from digitcore.classifier import DigitClassifier
 from digitcore.corruptions import KINDS, corrupt
 from digitcore.data import LabeledImages
 from digitcore.errors import ConfigError
-from digitcore.results import N_CLASSES, CorruptionErrors, DigitScore, Mistake, Report
+from digitcore.reports import CorruptionErrors, DigitScore, Mistake, Report
+from digitcore.results import N_CLASSES
 
 # Small enough that Stop, and a sketch drawn meanwhile, wait little; larger ones are hardly faster.
 BATCH_SIZE = 128

@@ -10,7 +10,7 @@ from digitcore.errors import DatasetError
 from digitcore.evaluation import measure_auroc, measure_corruptions
 from digitcore.hub import load_pretrained
 from digitcore.preprocessing import normalize_digit
-from digitcore.results import CorruptionErrors, DigitScore, Report
+from digitcore.reports import CorruptionErrors, DigitScore, Report
 from digitcore.strokes import draw_single, load_strokes
 from train import evaluate as script
 from train.suite import LOOK_ALIKES, Figure, Suite, load_other_sets

@@ -14,7 +14,7 @@ from digitcore.errors import CheckpointError, ConfigError, DatasetError
 from digitcore.evaluation import evaluate
 from digitcore.hub import SHIPPED_FOLDER, load_pretrained
 from digitcore.reader import DigitReader
-from digitcore.results import DigitScore, Mistake, Report
+from digitcore.reports import DigitScore, Mistake, Report
 from digitcore.ui import evaluate_api
 from digitcore.ui.evaluate_api import (
     DigitScoreJson,

@@ -10,7 +10,7 @@ from digitcore.classifier import Classification
 from digitcore.data import LabeledImages
 from digitcore.errors import ConfigError
 from digitcore.evaluation import MAX_MISTAKES, evaluate, expected_calibration_error, wilson_interval
-from digitcore.results import Report
+from digitcore.reports import Report
 
 
 class PlantedClassifier:

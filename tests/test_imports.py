@@ -13,6 +13,7 @@ ROOT = Path(__file__).resolve().parent.parent
 ARROWS = {
     "errors": (),
     "results": ("errors",),
+    "reports": ("results",),
     "corruptions": ("errors",),
     "strokes": ("errors",),
     "imaging": ("results",),
@@ -44,7 +45,7 @@ ARROWS = {
     "classifier": ("checkpoint",),
     "hub": ("checkpoint",),
     "reader": ("classifier", "finding", "hub"),
-    "evaluation": ("reader", "data", "corruptions", "strokes"),
+    "evaluation": ("reader", "data", "corruptions", "strokes", "reports"),
     "training": ("segmentation", "data", "detection"),
     "ui": ("reader", "evaluation", "drawing"),
     "app": ("ui",),

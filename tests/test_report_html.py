@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from digitcore.results import DigitScore, Mistake, Report
+from digitcore.reports import DigitScore, Mistake, Report
 from digitcore.ui.report_html import (
     REPORT_CSS,
     RunState,

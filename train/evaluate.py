@@ -24,7 +24,7 @@ from digitcore.data import LabeledImages, find_mnist, load_mnist, load_uci
 from digitcore.errors import DigitcoreError
 from digitcore.evaluation import evaluate
 from digitcore.hub import load_pretrained
-from digitcore.results import Report
+from digitcore.reports import Report
 from train.suite import Suite, load_other_sets, measure_suite
 
 N_WORST_CONFUSIONS = 8

@@ -19,7 +19,7 @@ from digitcore.hub import DEFAULT_DETECTOR, load_pretrained
 from digitcore.model import count_multiply_adds, count_parameters
 from digitcore.preprocessing import normalize_digits
 from digitcore.reader import DigitReader
-from digitcore.results import CorruptionErrors
+from digitcore.reports import CorruptionErrors
 from digitcore.strokes import RecordedDrawing, draw_single, load_digit_strokes, load_strokes
 
 DIGIT_STROKES_NAME, LETTER_STROKES_NAME = "digits_strokes.json", "letters_strokes.json"

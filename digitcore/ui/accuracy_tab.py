@@ -16,7 +16,7 @@ from digitcore.data import find_mnist
 from digitcore.errors import CheckpointError, DatasetError, DigitcoreError
 from digitcore.evaluation import evaluate
 from digitcore.reader import DigitReader
-from digitcore.results import Report
+from digitcore.reports import Report
 from digitcore.ui.evaluate_api import (
     DATASET_TITLES,
     EVALUATE_QUEUE,

@@ -49,6 +49,25 @@ class MistakeJson(TypedDict):
     truth: int
     predicted: int
     confidence: float
+    disputed: bool
+
+
+class ReliabilityBinJson(TypedDict):
+    """`ReliabilityBin.to_dict()`."""
+
+    low: float
+    high: float
+    n: int
+    confidence: float
+    accuracy: float
+
+
+class RiskPointJson(TypedDict):
+    """`RiskPoint.to_dict()`."""
+
+    threshold: float
+    coverage: float
+    risk: float
 
 
 class ReportJson(TypedDict):
@@ -67,6 +86,10 @@ class ReportJson(TypedDict):
     mistakes: list[MistakeJson]
     done: bool
     images_per_second: int
+    milliseconds_per_digit: float
+    auroc: float | None
+    reliability: list[ReliabilityBinJson]
+    risk_coverage: list[RiskPointJson]
 
 
 def find_classifier(reader: DigitReader, name: str) -> DigitClassifier:

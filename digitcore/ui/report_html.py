@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from digitcore.results import DigitScore, Mistake, Report
+from digitcore.reports import DigitScore, Mistake, Report
 
 # A page of pictures that one still looks through; the report lists more.
 MAX_PICTURES = 60

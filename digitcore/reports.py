@@ -1,0 +1,443 @@
+"""What an evaluation returns: frozen, validated on construction; its JSON is made here and nowhere else.
+
+Shares (accuracy, error, confidence, coverage, risk) are 0 to 1. Truth and prediction are digits, 0 to 9.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+
+@dataclass(frozen=True, slots=True)
+class Mistake:
+    """One image that was read wrong.
+
+    Attributes:
+        index: of the image in the data set.
+        truth: its label.
+        predicted: what was read.
+        confidence: of what was read.
+        disputed: whether label-error research disputes the label (`label_errors`); only ever on MNIST's test set.
+    """
+
+    index: int
+    truth: int
+    predicted: int
+    confidence: float
+    disputed: bool = False
+
+    def to_dict(self) -> dict[str, Any]:
+        """As the API returns it."""
+        return {
+            "index": self.index,
+            "truth": self.truth,
+            "predicted": self.predicted,
+            "confidence": round(self.confidence, 4),
+            "disputed": self.disputed,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class DigitScore:
+    """Precision, recall and F1 (each 0 to 1) of one class, and how many images of it there were."""
+
+    precision: float
+    recall: float
+    f1: float
+    support: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """As the API returns it."""
+        return {
+            "precision": round(self.precision, 4),
+            "recall": round(self.recall, 4),
+            "f1": round(self.f1, 4),
+            "support": self.support,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class ReliabilityBin:
+    """The images whose confidence lies in (low, high]; the first bin holds 0 too.
+
+    Attributes:
+        low: of the bin.
+        high: of the bin.
+        n: how many images.
+        confidence: their mean; 0.0 without images.
+        accuracy: share of right answers among them; 0.0 without images.
+    """
+
+    low: float
+    high: float
+    n: int
+    confidence: float
+    accuracy: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """As the API returns it."""
+        return {
+            "low": round(self.low, 6),
+            "high": round(self.high, 6),
+            "n": self.n,
+            "confidence": round(self.confidence, 6),
+            "accuracy": round(self.accuracy, 6),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class RiskPoint:
+    """What happens if only answers of at least this confidence are given.
+
+    Attributes:
+        threshold: least confidence that is answered.
+        coverage: share of all images that are answered.
+        risk: share of wrong answers among those; 0.0 if none is answered.
+    """
+
+    threshold: float
+    coverage: float
+    risk: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """As the API returns it."""
+        return {
+            "threshold": round(self.threshold, 6),
+            "coverage": round(self.coverage, 6),
+            "risk": round(self.risk, 6),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """An evaluation of one checkpoint, finished or under way.
+
+    Attributes:
+        dataset: its name, "uci" or "mnist", or that of an upload.
+        checkpoint: name@hash.
+        n: images read so far.
+        n_total: images to read.
+        n_correct: of `n`.
+        interval: 95 % Wilson interval of the accuracy.
+        confusion: 10 rows (truth) of 10 counts (prediction).
+        per_digit: the ten classes' scores.
+        ece: expected calibration error, 15 bins, 0 to 1.
+        mistakes: the most confident first.
+        images_per_second: measured over the classifier's work.
+        done: True in the last report.
+        reliability: 15 bins of equal width.
+        risk_coverage: by rising threshold.
+        auroc: the chance that a right answer is more confident than a wrong one; None without one of either.
+    """
+
+    dataset: str
+    checkpoint: str
+    n: int
+    n_total: int
+    n_correct: int
+    interval: tuple[float, float]
+    confusion: tuple[tuple[int, ...], ...]
+    per_digit: tuple[DigitScore, ...]
+    ece: float
+    mistakes: tuple[Mistake, ...]
+    images_per_second: float
+    done: bool
+    reliability: tuple[ReliabilityBin, ...] = ()
+    risk_coverage: tuple[RiskPoint, ...] = ()
+    auroc: float | None = None
+
+    def __post_init__(self) -> None:
+        """Check the invariants."""
+        if not 0 <= self.n_correct <= self.n <= self.n_total:
+            raise ValueError(f"need 0 <= n_correct <= n <= n_total, got {self.n_correct}, {self.n}, {self.n_total}")
+
+    @property
+    def accuracy(self) -> float:
+        """Share of right answers so far, 0 to 1; 0.0 before the first image."""
+        return self.n_correct / self.n if self.n else 0.0
+
+    @property
+    def milliseconds_per_digit(self) -> float:
+        """The classifier's time for one image among many; 0.0 before the first."""
+        return 1e3 / self.images_per_second if self.images_per_second else 0.0
+
+    def at_threshold(self, threshold: float) -> RiskPoint:
+        """The point of `risk_coverage` nearest to a threshold; coverage 0 and risk 0 if there are none."""
+        return min(
+            self.risk_coverage,
+            key=lambda point: abs(point.threshold - threshold),
+            default=RiskPoint(threshold, 0.0, 0.0),
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """As the API returns it: plain JSON types only."""
+        return {
+            "dataset": self.dataset,
+            "checkpoint": self.checkpoint,
+            "n": self.n,
+            "n_total": self.n_total,
+            "n_correct": self.n_correct,
+            "accuracy": round(self.accuracy, 6),
+            "interval": [round(bound, 6) for bound in self.interval],
+            "confusion": [list(row) for row in self.confusion],
+            "per_digit": [score.to_dict() for score in self.per_digit],
+            "ece": round(self.ece, 6),
+            "mistakes": [mistake.to_dict() for mistake in self.mistakes],
+            "done": self.done,
+            "images_per_second": round(self.images_per_second),
+            "milliseconds_per_digit": round(self.milliseconds_per_digit, 4),
+            "auroc": None if self.auroc is None else round(self.auroc, 6),
+            "reliability": [each.to_dict() for each in self.reliability],
+            "risk_coverage": [point.to_dict() for point in self.risk_coverage],
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Two checkpoints on the same images.
+
+    Attributes:
+        first: name@hash of one checkpoint.
+        second: name@hash of the other.
+        dataset: its name.
+        n: images that both read.
+        n_both_right: of `n`.
+        n_only_first: read right by the first alone.
+        n_only_second: read right by the second alone.
+        n_both_wrong: of `n`.
+        interval: 95 % interval of `difference`, for paired shares.
+        p_value: of McNemar's exact test, two-sided: how likely a difference at least as large would be between two
+            checkpoints of the same accuracy; 1.0 if no image tells them apart.
+    """
+
+    first: str
+    second: str
+    dataset: str
+    n: int
+    n_both_right: int
+    n_only_first: int
+    n_only_second: int
+    n_both_wrong: int
+    interval: tuple[float, float]
+    p_value: float
+
+    def __post_init__(self) -> None:
+        """Check that the four counts are all of the images."""
+        counts = (self.n_both_right, self.n_only_first, self.n_only_second, self.n_both_wrong)
+        if min(counts) < 0 or sum(counts) != self.n:
+            raise ValueError(f"the four counts must make up n = {self.n}, got {counts}")
+
+    @property
+    def difference(self) -> float:
+        """Accuracy of the second less that of the first, -1 to 1; 0.0 without images."""
+        return (self.n_only_second - self.n_only_first) / self.n if self.n else 0.0
+
+    def to_dict(self) -> dict[str, Any]:
+        """As the API returns it: plain JSON types only."""
+        return {
+            "first": self.first,
+            "second": self.second,
+            "dataset": self.dataset,
+            "n": self.n,
+            "n_both_right": self.n_both_right,
+            "n_only_first": self.n_only_first,
+            "n_only_second": self.n_only_second,
+            "n_both_wrong": self.n_both_wrong,
+            "difference": round(self.difference, 6),
+            "interval": [round(bound, 6) for bound in self.interval],
+            # Six significant digits: small ones are the interesting ones.
+            "p_value": float(f"{self.p_value:.6g}"),
+        }
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Predictions:
+    """What was read so far, image by image: what a click on a cell needs. Not part of the JSON.
+
+    Attributes:
+        labels: (n,) int64, the truth.
+        predicted: (n,) int64.
+        confidences: (n,) float32, of what was predicted.
+    """
+
+    labels: npt.NDArray[np.int64]
+    predicted: npt.NDArray[np.int64]
+    confidences: npt.NDArray[np.float32]
+
+    def __post_init__(self) -> None:
+        """Check that all are of one length."""
+        if not self.labels.shape == self.predicted.shape == self.confidences.shape or self.labels.ndim != 1:
+            shapes = self.labels.shape, self.predicted.shape, self.confidences.shape
+            raise ValueError(f"labels, predicted and confidences must be of one length, got {shapes}")
+
+    def __len__(self) -> int:
+        """How many images."""
+        return len(self.labels)
+
+    def indices_of(self, truth: int, predicted: int) -> tuple[int, ...]:
+        """The images of one cell of the confusion matrix, the most confident first, equal ones by index."""
+        cell = np.flatnonzero((self.labels == truth) & (self.predicted == predicted))
+        return tuple(int(i) for i in cell[np.argsort(-self.confidences[cell], kind="stable")])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Snapshot:
+    """Where the evaluation of one or two checkpoints on the same images stands.
+
+    Attributes:
+        reports: one for each checkpoint, all of the same images.
+        comparison: of the first with the second; None for a single checkpoint.
+        predictions: one for each checkpoint.
+    """
+
+    reports: tuple[Report, ...]
+    comparison: Comparison | None
+    predictions: tuple[Predictions, ...]
+
+    @property
+    def done(self) -> bool:
+        """Whether all images have been read."""
+        return all(report.done for report in self.reports)
+
+    @property
+    def seconds_left(self) -> float | None:
+        """At the rate so far; None before the first image."""
+        if any(not report.images_per_second for report in self.reports):
+            return 0.0 if self.done else None
+        return sum((report.n_total - report.n) / report.images_per_second for report in self.reports)
+
+
+@dataclass(frozen=True, slots=True)
+class CorruptionErrors:
+    """Errors on corrupted images, as (kind, share of wrong answers, 0 to 1), in the order of `corruptions.KINDS`."""
+
+    errors: tuple[tuple[str, float], ...]
+
+    def __post_init__(self) -> None:
+        """Check that there is something to average."""
+        if not self.errors:
+            raise ValueError("errors must name at least one kind")
+
+    @property
+    def mean(self) -> float:
+        """Over the kinds, each counting the same."""
+        return sum(error for _, error in self.errors) / len(self.errors)
+
+    @property
+    def worst(self) -> tuple[str, float]:
+        """The kind with the largest error, and that error; of equal ones the first."""
+        return max(self.errors, key=lambda entry: entry[1])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON types only."""
+        kind, error = self.worst
+        return {
+            "mean_error": round(self.mean, 6),
+            "worst": {"kind": kind, "error": round(error, 6)},
+            "errors": {kind: round(error, 6) for kind, error in self.errors},
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class CorruptionCurve:
+    """Errors under one kind of corruption, by rising strength.
+
+    Attributes:
+        kind: one of `corruptions.KINDS`.
+        strengths: factors of the kind's fixed strength; 0 leaves the images untouched, 1 is the fixed one.
+        errors: share of wrong answers at each.
+    """
+
+    kind: str
+    strengths: tuple[float, ...]
+    errors: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        """Check that each strength has its error, and that they rise."""
+        if len(self.strengths) != len(self.errors) or list(self.strengths) != sorted(set(self.strengths)):
+            raise ValueError(f"need rising strengths, each with an error, got {self.strengths} and {self.errors}")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON types only."""
+        return {
+            "kind": self.kind,
+            "strengths": list(self.strengths),
+            "errors": [round(error, 6) for error in self.errors],
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class RobustnessReport:
+    """The robustness suite on one checkpoint, finished or under way.
+
+    Attributes:
+        dataset: name of the images before they were corrupted.
+        checkpoint: name@hash.
+        n: images to each kind and strength.
+        seed: of the corruptions.
+        clean_error: share of wrong answers on the images as they are.
+        curves: those measured so far, in the order of `corruptions.KINDS`; the last may want strengths still.
+        n_done: pairs of kind and strength measured so far.
+        n_total: pairs to measure.
+        images_per_second: over corrupting and reading.
+    """
+
+    dataset: str
+    checkpoint: str
+    n: int
+    seed: int
+    clean_error: float
+    curves: tuple[CorruptionCurve, ...]
+    n_done: int
+    n_total: int
+    images_per_second: float
+
+    def __post_init__(self) -> None:
+        """Check that the curves hold as many figures as are done."""
+        if sum(len(curve.errors) for curve in self.curves) != self.n_done or self.n_done > self.n_total:
+            raise ValueError(f"the curves must hold n_done = {self.n_done} of {self.n_total} errors")
+
+    @property
+    def done(self) -> bool:
+        """Whether all is measured."""
+        return self.n_done == self.n_total
+
+    @property
+    def strengths(self) -> tuple[float, ...]:
+        """All that were measured of any kind, rising."""
+        return tuple(sorted({strength for curve in self.curves for strength in curve.strengths}))
+
+    @property
+    def seconds_left(self) -> float | None:
+        """At the rate so far; None before the first figure."""
+        if self.done:
+            return 0.0
+        return (self.n_total - self.n_done) * self.n / self.images_per_second if self.images_per_second else None
+
+    def errors_at(self, strength: float) -> CorruptionErrors | None:
+        """The kinds measured at that strength so far, with their mean and worst; None if there are none."""
+        errors = tuple(
+            (curve.kind, error)
+            for curve in self.curves
+            for each, error in zip(curve.strengths, curve.errors, strict=True)
+            if each == strength
+        )
+        return CorruptionErrors(errors) if errors else None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON types only."""
+        return {
+            "dataset": self.dataset,
+            "checkpoint": self.checkpoint,
+            "n": self.n,
+            "seed": self.seed,
+            "clean_error": round(self.clean_error, 6),
+            "mean_errors": {str(each): round(self.errors_at(each).mean, 6) for each in self.strengths},
+            "curves": [curve.to_dict() for curve in self.curves],
+            "n_done": self.n_done,
+            "n_total": self.n_total,
+            "done": self.done,
+            "images_per_second": round(self.images_per_second),
+        }
