@@ -32,6 +32,11 @@ MNIST_FILES = {
     "test": ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"),
 }
 MNIST_COUNTS = {"train": 60_000, "test": 10_000}
+# `LabeledImages.digest()` of each split, of the files whose MD5 torchvision knows.
+MNIST_DIGESTS = {
+    "train": "edc0d1098aa497be14ace79ddd5171e5a3dcf9c4d196c015389203eb3ba1f59b",
+    "test": "c3f9adf9c66efb572b1f9326c3a511b45910c7173b97be66ceceeeeaef6b802b",
+}
 # The first bytes of an idx file: two zeros, 8 for unsigned bytes, the number of axes.
 IDX_MAGIC = {1: b"\x00\x00\x08\x01", 3: b"\x00\x00\x08\x03"}
 # The largest of the four files has 47 MB unpacked and 10 MB packed.

@@ -3,7 +3,9 @@
 Shares (accuracy, error, confidence, coverage, risk) are 0 to 1. Truth and prediction are digits, 0 to 9.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -377,10 +379,11 @@ class RobustnessReport:
         checkpoint: name@hash.
         n: images to each kind and strength.
         seed: of the corruptions.
-        clean_error: share of wrong answers on the images as they are.
+        clean_error: share of wrong answers on the images as they are; None until all of those are read.
         curves: those measured so far, in the order of `corruptions.KINDS`; the last may want strengths still.
         n_done: pairs of kind and strength measured so far.
         n_total: pairs to measure.
+        n_read: images read so far, the untouched ones among them.
         images_per_second: over corrupting and reading.
     """
 
@@ -388,10 +391,11 @@ class RobustnessReport:
     checkpoint: str
     n: int
     seed: int
-    clean_error: float
+    clean_error: float | None
     curves: tuple[CorruptionCurve, ...]
     n_done: int
     n_total: int
+    n_read: int
     images_per_second: float
 
     def __post_init__(self) -> None:
@@ -405,16 +409,21 @@ class RobustnessReport:
         return self.n_done == self.n_total
 
     @property
+    def n_to_read(self) -> int:
+        """Images to read in all: the untouched ones, then those of each kind and strength."""
+        return self.n * (self.n_total + 1)
+
+    @property
     def strengths(self) -> tuple[float, ...]:
         """All that were measured of any kind, rising."""
         return tuple(sorted({strength for curve in self.curves for strength in curve.strengths}))
 
     @property
     def seconds_left(self) -> float | None:
-        """At the rate so far; None before the first figure."""
+        """At the rate so far; None before the first image."""
         if self.done:
             return 0.0
-        return (self.n_total - self.n_done) * self.n / self.images_per_second if self.images_per_second else None
+        return (self.n_to_read - self.n_read) / self.images_per_second if self.images_per_second else None
 
     def errors_at(self, strength: float) -> CorruptionErrors | None:
         """The kinds measured at that strength so far, with their mean and worst; None if there are none."""
@@ -433,7 +442,7 @@ class RobustnessReport:
             "checkpoint": self.checkpoint,
             "n": self.n,
             "seed": self.seed,
-            "clean_error": round(self.clean_error, 6),
+            "clean_error": None if self.clean_error is None else round(self.clean_error, 6),
             "mean_errors": {str(each): round(self.errors_at(each).mean, 6) for each in self.strengths},
             "curves": [curve.to_dict() for curve in self.curves],
             "n_done": self.n_done,
@@ -441,3 +450,47 @@ class RobustnessReport:
             "done": self.done,
             "images_per_second": round(self.images_per_second),
         }
+
+
+def export_report(
+    reports: Sequence[Report],
+    comparison: Comparison | None = None,
+    robustness: Sequence[RobustnessReport] = (),
+    *,
+    measured: datetime,
+) -> dict[str, Any]:
+    """The whole report as the app exports it and as `python -m train.evaluate --json` prints it.
+
+    Args:
+        reports: one, or two of the same images; none if only the robustness suite was run.
+        comparison: of the two.
+        robustness: one report for each checkpoint, or none if the suite was not run.
+        measured: when, with its time zone.
+
+    Returns:
+        Plain JSON types: the fields of the first report and its `error` and `error_interval`; the other's under
+        `against`, with `comparison`; `robustness`; and `measured`, to the second. What was not measured is left out.
+
+    Raises:
+        ValueError: if there are more than two reports, or none of either kind, or `measured` has no time zone.
+    """
+    if len(reports) > 2 or not (reports or robustness):
+        raise ValueError(f"need one or two reports, or the suite's; got {len(reports)} and {len(robustness)}")
+    if measured.tzinfo is None:
+        raise ValueError("measured needs a time zone")
+    first, *others = [_with_error(report) for report in reports] or [{}]
+    export = dict(first)
+    if others:
+        export["against"] = others[0]
+    if comparison is not None:
+        export["comparison"] = comparison.to_dict()
+    if robustness:
+        export["robustness"] = [report.to_dict() for report in robustness]
+    return export | {"measured": measured.isoformat(timespec="seconds")}
+
+
+def _with_error(report: Report) -> dict[str, Any]:
+    """The report's fields, and its error, which is what one compares among good networks."""
+    low, high = report.interval
+    error = {"error": round(1 - report.accuracy, 6), "error_interval": [round(1 - high, 6), round(1 - low, 6)]}
+    return report.to_dict() | error

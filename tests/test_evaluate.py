@@ -7,10 +7,11 @@ from digitcore.classifier import DigitClassifier
 from digitcore.corruptions import KINDS, corrupt
 from digitcore.data import LabeledImages, load_uci
 from digitcore.errors import DatasetError
-from digitcore.evaluation import measure_auroc, measure_corruptions
 from digitcore.hub import load_pretrained
+from digitcore.metrics import measure_auroc
 from digitcore.preprocessing import normalize_digit
 from digitcore.reports import CorruptionErrors, DigitScore, Report
+from digitcore.robustness import measure_corruptions
 from digitcore.strokes import draw_single, load_strokes
 from train import evaluate as script
 from train.suite import LOOK_ALIKES, Figure, Suite, load_other_sets

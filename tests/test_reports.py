@@ -1,5 +1,6 @@
 import json
 from dataclasses import replace
+from datetime import datetime, timedelta, timezone
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from digitcore.reports import (
     RiskPoint,
     RobustnessReport,
     Snapshot,
+    export_report,
 )
 
 REPORT = Report(
@@ -122,9 +124,9 @@ def test_corruption_curve_checks_its_strengths(strengths, errors):
 
 def test_robustness_report_by_strength():
     curves = (CorruptionCurve("shift", (0.5, 1.0), (0.1, 0.3)), CorruptionCurve("blur", (0.5,), (0.2,)))
-    report = RobustnessReport("uci", "seed@0", 100, 0, 0.01, curves, 3, 4, 50.0)
+    report = RobustnessReport("uci", "seed@0", 100, 0, 0.01, curves, 3, 4, 400, 50.0)
     assert not report.done and report.strengths == (0.5, 1.0)
-    assert report.seconds_left == pytest.approx(2.0)
+    assert report.n_to_read == 500 and report.seconds_left == pytest.approx(2.0)
     assert report.errors_at(0.5) == CorruptionErrors((("shift", 0.1), ("blur", 0.2)))
     assert report.errors_at(1.0) == CorruptionErrors((("shift", 0.3),)) and report.errors_at(2.0) is None
     fields = json.loads(json.dumps(report.to_dict()))
@@ -134,10 +136,45 @@ def test_robustness_report_by_strength():
 
 
 def test_robustness_report_before_the_first_figure():
-    report = RobustnessReport("uci", "seed@0", 100, 0, 0.01, (), 0, 4, 0.0)
-    assert report.seconds_left is None and report.strengths == () and report.to_dict()["mean_errors"] == {}
+    report = RobustnessReport("uci", "seed@0", 100, 0, None, (), 0, 4, 0, 0.0)
+    assert (
+        report.to_dict()["clean_error"] is None
+        and report.seconds_left is None
+        and report.strengths == ()
+        and report.to_dict()["mean_errors"] == {}
+    )
 
 
 def test_robustness_report_checks_its_counts():
     with pytest.raises(ValueError, match="n_done = 2"):
-        RobustnessReport("uci", "seed@0", 100, 0, 0.01, (CorruptionCurve("blur", (1.0,), (0.2,)),), 2, 4, 1.0)
+        RobustnessReport("uci", "seed@0", 100, 0, 0.01, (CorruptionCurve("blur", (1.0,), (0.2,)),), 2, 4, 9, 1.0)
+
+
+NOON = datetime(2026, 11, 22, 12, 0, 0, 123456, tzinfo=timezone(timedelta(hours=1)))
+SUITE = RobustnessReport("uci", "seed@0", 9, 0, 0.1, (CorruptionCurve("blur", (1.0,), (0.2,)),), 1, 1, 18, 5.0)
+
+
+def test_export_of_one_report():
+    export = json.loads(json.dumps(export_report([REPORT], measured=NOON)))
+    assert {key: export[key] for key in REPORT.to_dict()} == json.loads(json.dumps(REPORT.to_dict()))
+    assert set(export) - set(REPORT.to_dict()) == {"error", "error_interval", "measured"}
+    assert export["error"] == 0.5 and export["error_interval"] == [0.0945, 0.9055]
+    assert export["measured"] == "2026-11-22T12:00:00+01:00"
+
+
+def test_export_of_two_reports_and_the_suite():
+    other = replace(REPORT, checkpoint="b@2", n_correct=2)
+    export = export_report([REPORT, other], COMPARISON, [SUITE, SUITE], measured=NOON)
+    assert export["checkpoint"] == REPORT.checkpoint and export["against"]["checkpoint"] == "b@2"
+    assert export["against"]["error"] == 0.0
+    assert export["comparison"] == COMPARISON.to_dict() and export["robustness"] == [SUITE.to_dict()] * 2
+
+
+def test_export_of_the_suite_alone():
+    assert set(export_report([], robustness=[SUITE], measured=NOON)) == {"robustness", "measured"}
+
+
+@pytest.mark.parametrize(("n_reports", "measured"), [(0, NOON), (3, NOON), (1, NOON.replace(tzinfo=None))])
+def test_export_refuses(n_reports, measured):
+    with pytest.raises(ValueError, match="need"):
+        export_report([REPORT] * n_reports, measured=measured)

@@ -14,12 +14,14 @@ from digitcore.classifier import DigitClassifier
 from digitcore.data import LabeledImages
 from digitcore.detection import PageDetector
 from digitcore.errors import DatasetError
-from digitcore.evaluation import measure_auroc, measure_corruptions, measure_error
+from digitcore.evaluation import measure_error
 from digitcore.hub import DEFAULT_DETECTOR, load_pretrained
+from digitcore.metrics import measure_auroc
 from digitcore.model import count_multiply_adds, count_parameters
 from digitcore.preprocessing import normalize_digits
 from digitcore.reader import DigitReader
 from digitcore.reports import CorruptionErrors
+from digitcore.robustness import measure_corruptions
 from digitcore.strokes import RecordedDrawing, draw_single, load_digit_strokes, load_strokes
 
 DIGIT_STROKES_NAME, LETTER_STROKES_NAME = "digits_strokes.json", "letters_strokes.json"
