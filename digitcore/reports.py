@@ -189,7 +189,6 @@ class Report:
             "mistakes": [mistake.to_dict() for mistake in self.mistakes],
             "done": self.done,
             "images_per_second": round(self.images_per_second),
-            "milliseconds_per_digit": round(self.milliseconds_per_digit, 4),
             "auroc": None if self.auroc is None else round(self.auroc, 6),
             "reliability": [each.to_dict() for each in self.reliability],
             "risk_coverage": [point.to_dict() for point in self.risk_coverage],

@@ -47,10 +47,11 @@ ARROWS = {
     "reader": ("classifier", "finding", "hub"),
     "metrics": ("reports",),
     "label_errors": ("data",),
+    "mnist_download": ("data",),
     "evaluation": ("reader", "label_errors", "metrics", "strokes"),
     "robustness": ("evaluation", "corruptions"),
     "training": ("segmentation", "data", "detection"),
-    "ui": ("reader", "robustness", "drawing"),
+    "ui": ("reader", "robustness", "mnist_download", "drawing"),
     "app": ("ui",),
     "train": ("robustness", "training", "hub"),
     "benchmarks": ("robustness", "training", "drawing"),
@@ -58,7 +59,7 @@ ARROWS = {
 }
 # The package's own face: it names what users import.
 FACE = "digitcore/__init__.py"
-AT_START_NEVER = ("torchvision", "sklearn", "scipy", "digitcore.training", "kornia")
+AT_START_NEVER = ("torchvision", "sklearn", "scipy", "fastparquet", "digitcore.training", "kornia")
 
 
 def _source_files() -> list[Path]:
