@@ -55,6 +55,8 @@ MAX_STRENGTH = 1.5
 STRIPE_PERIOD_PX, STRIPE_WIDTH_PX = 7, 2
 DOT_SPACING_PX = 3
 SPATTER_SIGMA_PX = 1.2
+# Share of the outline's pixels that are missing for each 1 of strength beyond 1.
+OUTLINE_GAP_RATIO = 0.6
 # Sides of the random fields that are enlarged and added to make fog; each finer one weighs half as much.
 FOG_NODES = (3, 5, 9)
 
@@ -210,11 +212,12 @@ def _spatter(images: Images, rng: Rng, strength: float) -> Images:
     return np.where(fields > thresholds, WHITE, images)
 
 
-def _edges_only(images: Images, _rng: Rng, strength: float) -> Floats:
-    """The inside fades until the outline alone is left; beyond that the outline fades."""
+def _edges_only(images: Images, rng: Rng, strength: float) -> Floats:
+    """The inside fades until the outline alone is left; beyond that the outline gets gaps."""
     edges = np.stack([cv2.Canny(image, *CANNY_THRESHOLDS) for image in images])
-    if strength >= 1:
-        return np.float32(2 - strength) * edges
+    if strength > 1:
+        is_gap = rng.random(images.shape, np.float32) < (strength - 1) * OUTLINE_GAP_RATIO
+        return np.where(is_gap, np.float32(0), edges)
     return np.float32(1 - strength) * images + np.float32(strength) * edges
 
 

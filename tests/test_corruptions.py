@@ -129,10 +129,12 @@ def test_dotted_lines_come_one_after_another(digits):
     assert (few <= all_six).all() and (all_six <= more).all()
 
 
-def test_edges_only_fades_the_inside_first_and_then_the_outline():
+def test_edges_only_fades_the_inside_first_and_then_breaks_the_outline():
     square = plant_bar(slice(8, 20), slice(8, 20))
     assert (corrupt(square, "edges only", strength=0.5)[:, 12:16, 12:16] == 128).all()
-    assert corrupt(square, "edges only", strength=1.5).max() == 128
+    outline, broken = corrupt(square, "edges only"), corrupt(square, "edges only", strength=1.5)
+    assert (broken <= outline).all()
+    assert broken.sum() / outline.sum() == pytest.approx(1 - corruptions.OUTLINE_GAP_RATIO / 2, abs=0.05)
 
 
 @pytest.mark.parametrize("strength", [-0.1, 1.51, float("nan"), float("inf"), True, None, "1"])
