@@ -12,7 +12,7 @@ from digitcore.ui.api import register_api
 from digitcore.ui.evaluate_api import register_evaluate_api
 from digitcore.ui.guards import MAX_FILE_SIZE
 from digitcore.ui.photo_tab import build_photo_tab
-from digitcore.ui.sketch_tab import build_sketch_tab
+from digitcore.ui.sketch_tab import TAB_ID, build_sketch_tab
 from digitcore.ui.theme import CSS_PATHS, ICON_PATH, make_theme
 
 TITLE = "digitcore"
@@ -32,13 +32,13 @@ def build_app(reader: DigitReader, revision: str | None = None) -> gr.Blocks:
     """
     with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=DELETE_CACHE_S, fill_width=False) as demo:
         gr.HTML(render_header(), apply_default_css=False, js_on_load=None)
-        with gr.Tabs(elem_id="tabs"):
-            with gr.Tab("Sketch", id="sketch"):
-                build_sketch_tab(reader)
+        with gr.Tabs(elem_id="tabs") as tabs:
+            with gr.Tab("Sketch", id=TAB_ID):
+                sketch = build_sketch_tab(reader)
             with gr.Tab("Photo", id="photo"):
                 build_photo_tab(reader)
-            with gr.Tab("Accuracy", id="accuracy") as accuracy:
-                build_accuracy_tab(reader, accuracy)
+            with gr.Tab("Accuracy", id="accuracy", elem_id="accuracy") as accuracy:
+                build_accuracy_tab(reader, tabs, accuracy, sketch)
         gr.HTML(render_footer(reader), apply_default_css=False, js_on_load=None)
         register_api(reader, revision)
         register_evaluate_api(reader)
