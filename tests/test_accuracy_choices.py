@@ -70,8 +70,18 @@ def test_find_checkpoint_asks_for_what_was_typed(seed_reader, monkeypatch):
 
 
 def test_find_images_of_a_name():
-    labeled, remark = find_images("uci", None)
-    assert labeled.name == "uci" and remark == ""
+    found = find_images("uci", None)
+    assert (found.labeled.name, found.title, found.remark) == ("uci", "UCI digits", "")
+
+
+def test_find_images_tells_how_far_it_is(upload_folder):
+    path = upload_folder / "several.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for digit in (1, 2, 7):
+            archive.writestr(f"{digit}/a.png", encode(draw_number(str(digit))))
+    steps = []
+    find_images("own", str(path), lambda what, share: steps.append(share))
+    assert steps and steps == sorted(steps) and steps[-1] <= 1
 
 
 def test_find_images_of_an_upload_says_what_was_left_out(upload_folder):
@@ -80,9 +90,9 @@ def test_find_images_of_an_upload_says_what_was_left_out(upload_folder):
         for digit in (1, 7):
             archive.writestr(f"digits/{digit}/a.png", encode(draw_number(str(digit))))
         archive.writestr("digits/7/notes.png", "no picture")
-    labeled, remark = find_images("own", str(path))
-    assert labeled.labels.tolist() == [1, 7]
-    assert "1 of 3 files" in remark and "notes.png" in remark
+    found = find_images("own", str(path))
+    assert found.labeled.labels.tolist() == [1, 7] and found.title == "Your pictures (mine)"
+    assert "1 of 3 files" in found.remark and "notes.png" in found.remark
 
 
 def test_find_images_without_an_upload_says_so():

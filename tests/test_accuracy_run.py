@@ -1,5 +1,6 @@
 import json
 import threading
+import time
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -153,7 +154,7 @@ def test_carry_out_of_an_upload(seed_reader, parts, upload_folder):
         archive.writestr("1/b.txt", "no picture")
         archive.writestr("1/c.png", "no picture")
     seen, _ = carry_out_all(seed_reader, parts, choose(dataset="own", upload=str(path)))
-    assert "100.00 %" in text(seen[parts.headline]) and "on Your pictures" in seen[parts.headline]
+    assert "100.00 %" in text(seen[parts.headline]) and "on Your pictures (mine)" in seen[parts.headline]
     assert "c.png" in seen[parts.note]
 
 
@@ -250,6 +251,26 @@ def test_stop_while_a_checkpoint_is_being_fetched(seed_reader, parts, planted, m
     assert not arrived.is_set(), "the stop did not wait for the checkpoint"
     arrived.set()
     assert "Stopped before" in seen[parts.headline] and seen[parts.run]["interactive"]
+
+
+def test_stop_while_the_pictures_are_being_read(seed_reader, parts, planted, monkeypatch):
+    run, ended = Run(), threading.Event()
+
+    def load(name, upload, progress):
+        try:
+            for i in range(200):
+                progress(f"{i}.png", i / 200)
+                if i == 20:
+                    run.stop()
+                time.sleep(0.02)
+        finally:
+            ended.set()
+
+    monkeypatch.setattr(accuracy_run, "find_images", load)
+    seen, steps = carry_out_all(seed_reader, parts, choose(dataset="own"), run)
+    assert any("Reading your pictures: " in step[parts.headline] for step in steps)
+    assert "Stopped before" in seen[parts.headline]
+    assert ended.wait(2), "the reading went on"
 
 
 def test_stop_during_a_download(seed_reader, parts, planted, monkeypatch):

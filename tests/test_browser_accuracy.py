@@ -259,6 +259,7 @@ def test_own_pictures_from_a_zip_and_from_a_folder(page, tmp_path):
     page.locator(".upload-status").get_by_text("mine (4 pictures) is here").wait_for()
     start(page)
     wait_for_headline(page, "Done: 4 images")
+    assert "Your pictures (mine)" in page.locator("#accuracy-headline").inner_text()
     archive = tmp_path / "mine.zip"
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as packed:
         for digit in "12":

@@ -7,8 +7,8 @@ from digitcore.ui.report_html import (
     describe_threshold,
     describe_time_left,
     render_chart_tables,
-    render_download,
     render_headline,
+    render_loading,
     render_note,
     render_per_digit,
     render_threshold,
@@ -145,8 +145,8 @@ def test_render_chart_tables_hold_the_figures_and_leave_empty_bins_out():
     assert not any(row.startswith("0.00–0.50") for row in rows)
 
 
-def test_render_download_is_a_progress_bar():
-    elements = Elements(render_download("train-images", 0.425))
+def test_render_loading_is_a_progress_bar():
+    elements = Elements(render_loading("Downloading MNIST", "train-images", 0.425))
     ((bar, _),) = elements.all("div", role="progressbar")
     assert bar["aria-valuenow"] == "42.5"
     assert "train-images" in bar["aria-valuetext"]
@@ -162,7 +162,7 @@ def test_render_download_is_a_progress_bar():
         render_per_digit([make_report(checkpoint="<i>x</i>@1")] * 2),
         render_chart_tables([make_report(checkpoint="<i>x</i>@1")]),
         render_threshold(("<b>a</b>", "<b>b</b>"), [RiskPoint(0.5, 1.0, 0.0)] * 2),
-        render_download("<script>", 0.1),
+        render_loading("<b>", "<script>", 0.1),
     ],
 )
 def test_what_comes_from_outside_is_escaped(markup):

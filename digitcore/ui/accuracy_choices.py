@@ -10,7 +10,7 @@ from digitcore.corruptions import MAX_STRENGTH
 from digitcore.data import LabeledImages, find_mnist
 from digitcore.errors import CheckpointError, ConfigError, DigitcoreError
 from digitcore.hub import SHIPPED_NAMES
-from digitcore.labeled_pictures import load_labeled_pictures
+from digitcore.labeled_pictures import Progress, load_labeled_pictures
 from digitcore.reader import DigitReader
 from digitcore.ui.evaluate_api import DATASET_TITLES, find_classifier, find_dataset
 from digitcore.ui.report_html import render_note
@@ -96,6 +96,15 @@ class Choice:
         return tuple(share * self.strength for share in SWEEP) if self.is_swept else (float(self.strength),)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class FoundImages:
+    """A data set, its title for the visitor, and what there is to say of it: what was left out, or ""."""
+
+    labeled: LabeledImages
+    title: str
+    remark: str = ""
+
+
 def default_dataset() -> str:
     """MNIST where it is, else what is always there."""
     return "uci" if find_mnist(split="test") is None else "mnist"
@@ -140,16 +149,22 @@ def find_checkpoint(reader: DigitReader, name: str, hub_id: str = "") -> DigitCl
     return find_classifier(reader, wanted)
 
 
-def find_images(name: str, upload: str | None) -> tuple[LabeledImages, str]:
-    """The data set of that name, or the visitor's own, and what there is to say of it: what was left out, or "".
+def find_images(name: str, upload: str | None, progress: Progress | None = None) -> FoundImages:
+    """The data set of that name, or the visitor's own.
+
+    Args:
+        name: one of `TITLES`, but for the suite.
+        upload: where the visitor's own is said to be.
+        progress: called with the picture that is being read and how much of the whole is done, 0 to 1.
 
     Raises:
         DatasetError: if there is none, or it cannot be read.
     """
     if name != OWN_DATASET:
-        return find_dataset(name), ""
-    pictures = load_labeled_pictures(open_upload(upload))
-    return pictures.dataset, pictures.describe_skipped()
+        return FoundImages(find_dataset(name), TITLES[name])
+    path = open_upload(upload)
+    pictures = load_labeled_pictures(path, path.stem, progress)
+    return FoundImages(pictures.dataset, f"{TITLES[OWN_DATASET]} ({path.stem})", pictures.describe_skipped())
 
 
 def render_choice(reader: DigitReader, dataset: str, base: str, checkpoint: str) -> str:

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,6 @@ from digitcore.reader import DigitReader
 from digitcore.reports import RiskPoint, RobustnessReport, Snapshot
 from digitcore.ui.accuracy_choices import (
     HOW_TO_SUPPLY,
-    TITLES,
     Choice,
     find_checkpoints,
     find_images,
@@ -41,8 +41,8 @@ from digitcore.ui.report_export import Shown, write_files
 from digitcore.ui.report_html import (
     RunState,
     render_chart_tables,
-    render_download,
     render_headline,
+    render_loading,
     render_note,
     render_per_digit,
     render_threshold,
@@ -148,12 +148,12 @@ def _carry_out(reader: DigitReader, parts: Parts, run: Run, choice: Choice) -> I
         source = choice.source
         if source == "mnist" and find_mnist(split="test") is None:
             source = yield from _fetch_mnist(reader, parts, run, choice)
-        classifiers = _await(lambda: find_checkpoints(reader, choice), run)
-        labeled, remark = _await(lambda: find_images(source, choice.upload), run)
-        if remark:
-            yield {parts.note: render_note(remark)}
+        classifiers = yield from _fetch(parts, run, lambda _: find_checkpoints(reader, choice))
+        found = yield from _fetch(parts, run, partial(find_images, source, choice.upload))
+        if found.remark:
+            yield {parts.note: render_note(found.remark)}
         how = _measure_robustness if choice.is_suite else _measure
-        yield from how(parts, run, choice, classifiers, labeled, TITLES[source])
+        yield from how(parts, run, choice, classifiers, found.labeled, found.title)
         if run.shown is not None:
             yield _offer_files(parts, run.shown)
     except _StoppedError:
@@ -282,7 +282,7 @@ def _fetch_mnist(reader: DigitReader, parts: Parts, run: Run, choice: Choice) ->
     """Download MNIST, showing how far it is; returns the data set to measure: the UCI digits if MNIST cannot be had."""
     try:
         for what, share in follow_download(run.is_stopped):
-            yield {parts.headline: render_download(what, share)}
+            yield {parts.headline: render_loading("Downloading MNIST", what, share)}
     except DatasetError as err:
         sentence = f"{INSTEAD} {HOW_TO_SUPPLY} {stored_sentence(reader, choice.checkpoint)}".strip()
         yield {parts.note: render_note(sentence, is_problem=True, cause=str(err))}
@@ -293,14 +293,25 @@ def _fetch_mnist(reader: DigitReader, parts: Parts, run: Run, choice: Choice) ->
     return "mnist"
 
 
-def _await(load: Callable[[], Any], run: Run) -> Any:
-    """What `load` returns, unless the run is stopped before: the Hub may be slow, and Stop should not wait for it."""
+def _fetch(
+    parts: Parts, run: Run, load: Callable[[Callable[[str, float], None]], Any]
+) -> Generator[Updates, None, Any]:
+    """What `load` returns, showing the progress that it notes; Stop waits neither for the Hub nor for many pictures."""
+    newest: list[tuple[str, float]] = []
+
+    def note(what: str, share: float) -> None:
+        if run.is_stopped():
+            raise _StoppedError
+        newest[:] = [(what, share)]
+
     pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="accuracy")
     try:
-        loading = pool.submit(load)
+        loading = pool.submit(load, note)
         while not wait([loading], PATIENCE_S).done:
             if run.is_stopped():
                 raise _StoppedError
+            if newest:
+                yield {parts.headline: render_loading("Reading your pictures", *newest.pop())}
         return loading.result()
     finally:
         pool.shutdown(wait=False)

@@ -49,10 +49,10 @@ def render_waiting(sentence: str) -> str:
     return f'<p class="report-waiting" role="status">{escape(sentence)}</p>'
 
 
-def render_download(what: str, share: float) -> str:
-    """A download under way: which file, and how much of the whole is done, 0 to 1."""
-    text = f"Downloading MNIST: {what} · {100 * share:.0f} %"
-    return f'<section class="report-headline">{render_progress(share, text, "Download", RunState.RUNNING)}</section>'
+def render_loading(action: str, what: str, share: float) -> str:
+    """What has to be there before anything is measured: what is being done, with what, and how much is done, 0 to 1."""
+    text = f"{action}: {what} · {100 * share:.0f} %"
+    return f'<section class="report-headline">{render_progress(share, text, action, RunState.RUNNING)}</section>'
 
 
 def render_headline(snapshot: Snapshot, dataset_title: str, state: RunState) -> str:
@@ -127,7 +127,7 @@ def render_progress(share: float, text: str, label: str, state: RunState) -> str
     """A bar with its words below, that a screen reader can read too."""
     percent, text = f"{100 * share:.1f}", escape(text)
     return (
-        f'<div class="report-progress {state}" role="progressbar" aria-label="{label}" aria-valuemin="0" '
+        f'<div class="report-progress {state}" role="progressbar" aria-label="{escape(label)}" aria-valuemin="0" '
         f'aria-valuemax="100" aria-valuenow="{percent}" aria-valuetext="{text}">'
         f'<span style="width: {percent}%"></span></div><p class="report-rate">{text}</p>'
     )

@@ -30,7 +30,7 @@ function pack(fields) {
   return bytes;
 }
 
-async function zip(files) {
+async function zip(files, name) {
   const parts = [];
   const directory = [];
   let at = 0;
@@ -44,7 +44,7 @@ async function zip(files) {
   }
   const size = directory.reduce((sum, part) => sum + part.length, 0);
   const end = pack([[0x06054b50, 4], [0, 2], [0, 2], [files.length, 2], [files.length, 2], [size, 4], [at, 4], [0, 2]]);
-  return new File([...parts, ...directory, end], "folder.zip", { type: "application/zip" });
+  return new File([...parts, ...directory, end], `${name}.zip`, { type: "application/zip" });
 }
 
 async function send(file, what) {
@@ -78,6 +78,6 @@ for (const kind of ["zip", "folder"]) {
       return;
     }
     const bytes = pictures.reduce((sum, file) => sum + file.size, 0);
-    await send(bytes > MAX_BYTES ? { size: bytes } : await zip(pictures), `${folder} (${pictures.length} pictures)`);
+    await send(bytes > MAX_BYTES ? { size: bytes } : await zip(pictures, folder), `${folder} (${pictures.length} pictures)`);
   });
 }
