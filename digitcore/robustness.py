@@ -12,7 +12,7 @@ from digitcore.corruptions import KINDS, check_strength, corrupt
 from digitcore.data import LabeledImages
 from digitcore.errors import ConfigError, DatasetError
 from digitcore.evaluation import BATCH_SIZE, MAX_CLASSIFIERS, MIN_REPORT_INTERVAL_S, check_count
-from digitcore.reports import CorruptionCurve, CorruptionErrors, RobustnessReport
+from digitcore.robustness_reports import CorruptionCurve, CorruptionErrors, RobustnessReport
 
 # As many as give an error of 3 % to within 1 %, in a tenth of the time that all of MNIST's test set takes.
 SUITE_LIMIT = 1000

@@ -16,14 +16,12 @@ from digitcore.metrics import measure_auroc
 from digitcore.preprocessing import normalize_digit
 from digitcore.reports import (
     Comparison,
-    CorruptionCurve,
-    CorruptionErrors,
     DigitScore,
     Report,
-    RobustnessReport,
     export_report,
 )
 from digitcore.robustness import measure_corruptions
+from digitcore.robustness_reports import CorruptionCurve, RobustnessReport
 from digitcore.strokes import draw_single, load_strokes
 from digitcore.ui.evaluate_api import follow_measurement, follow_robustness
 from tests.drawn import draw_number, encode
@@ -116,16 +114,6 @@ def options(folders) -> list[str]:
     return [word for name in names for word in ("--" + name.replace("_", "-"), str(folders / name))]
 
 
-def test_corruption_errors_mean_and_worst():
-    errors = CorruptionErrors((("blur", 0.25), ("noise", 0.5), ("fog", 0.0)))
-    assert errors.mean == pytest.approx(0.25) and errors.worst == ("noise", 0.5)
-    assert errors.to_dict() == {
-        "mean_error": 0.25,
-        "worst": {"kind": "noise", "error": 0.5},
-        "errors": {"blur": 0.25, "noise": 0.5, "fog": 0.0},
-    }
-
-
 def test_measure_corruptions_is_the_error_on_each_kind(seed, uci):
     few = uci.part(0, 50, "few")
     measured = dict(measure_corruptions(seed, few, seed=1).errors)
@@ -136,14 +124,13 @@ def test_measure_corruptions_is_the_error_on_each_kind(seed, uci):
 
 
 def test_format_other_sets_leaves_out_what_was_not_measured():
-    report = make_report(plant_confusion())
-    assert script.format_other_sets(OtherFigures(), report) == ""
-    text = script.format_other_sets(OtherFigures(letters=Figure("letters", 7, 0.875)), report)
+    assert script.format_other_sets(OtherFigures(), "uci") == ""
+    text = script.format_other_sets(OtherFigures(letters=Figure("letters", 7, 0.875)), "uci")
     assert "letters                0.8750       7" in text and "people" not in text
 
 
 def test_format_cost():
-    text = script.format_cost(Cost(12_345, 6_780_000, 1.5), make_report(plant_confusion()))
+    text = script.format_cost(Cost(12_345, 6_780_000, 1.5), 1000)
     for words in ("12,345", "6.78 M", "1.50 s for 1,000 images"):
         assert words in text
 
@@ -205,9 +192,9 @@ def zipped(tmp_path) -> Path:
 
 
 @pytest.mark.parametrize("against", [[], ["--against", "digitnet"]])
-@pytest.mark.parametrize("strengths", [(), (0.5, 1.0)])
+@pytest.mark.parametrize(("strengths", "suite_only"), [((), False), ((0.5, 1.0), False), ((1.0,), True)])
 @pytest.mark.parametrize("pictures", [False, True])
-def test_main_json_is_what_the_app_exports(capsys, uci, zipped, against, strengths, pictures):
+def test_main_json_is_what_the_app_exports(capsys, uci, zipped, against, strengths, suite_only, pictures):
     """The tab's and the endpoint's way: shared runs, then the one export."""
     dataset = load_labeled_pictures(zipped).dataset if pictures else uci
     classifiers = [DigitClassifier(load_pretrained(name), "cpu") for name in ("seed", *against[1:])]
@@ -215,14 +202,22 @@ def test_main_json_is_what_the_app_exports(capsys, uci, zipped, against, strengt
     robustness = ()
     if strengths:
         *_, robustness = follow_robustness(dataset, classifiers, strengths, limit=30)
-    exported = export_report(snapshot.reports, snapshot.comparison, robustness, measured=datetime.now(UTC))
+    reports, comparison = ((), None) if suite_only else (snapshot.reports, snapshot.comparison)
+    exported = export_report(reports, comparison, robustness, measured=datetime.now(UTC))
     named = ["--pictures", str(zipped)] if pictures else ["--dataset", "uci"]
     asked = ["--strengths", *map(str, strengths), "--suite-limit", "30"] if strengths else []
+    asked += ["--suite-only"] if suite_only else []
     script.main(["seed", "--device", "cpu", "--json", *named, *against, *asked])
     printed = json.loads(capsys.readouterr().out)
     assert list(printed) == list(exported)
     assert without_times(printed) == without_times(json.loads(json.dumps(exported)))
     assert datetime.fromisoformat(printed["measured"]).tzinfo is not None
+
+
+def test_main_suite_only_needs_strengths(capsys):
+    with pytest.raises(SystemExit):
+        script.main([*FORTY, "--suite-only"])
+    assert "--suite-only needs --strengths" in capsys.readouterr().err
 
 
 def test_main_says_which_pictures_were_left_out(capsys, zipped):

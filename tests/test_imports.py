@@ -13,7 +13,8 @@ ROOT = Path(__file__).resolve().parent.parent
 ARROWS = {
     "errors": (),
     "results": ("errors",),
-    "reports": ("results",),
+    "robustness_reports": ("results",),
+    "reports": ("robustness_reports",),
     "corruptions": ("errors",),
     "strokes": ("errors",),
     "imaging": ("results",),

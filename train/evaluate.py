@@ -1,8 +1,8 @@
 """Measure a checkpoint: error, calibration, against another one, corruptions, other people's digits, what is no digit.
 
     python -m train.evaluate [CHECKPOINT] [--against CHECKPOINT] [--dataset uci|mnist | --pictures ZIP_OR_FOLDER]
-        [--data DIR] [--limit N] [--strengths S …] [--suite-limit N] [--device cpu|cuda] [--json] [--cost]
-        [--digits FOLDER] [--not-digits FOLDER] [--strokes FOLDER]
+        [--data DIR] [--limit N] [--strengths S …] [--suite-limit N] [--suite-only] [--device cpu|cuda] [--json]
+        [--cost] [--digits FOLDER] [--not-digits FOLDER] [--strokes FOLDER]
 
 CHECKPOINT is a folder, "digitnet" or "seed" for a shipped one, or a Hub repo (user/name or user/name@revision); without
 one, the shipped DigitNet. Prints the figures as tables, or with --json the report that the app exports, the same in
@@ -10,7 +10,8 @@ every field but times and dates. What is not asked for is left out of either:
 
     --against     a second checkpoint on the same images, and the paired difference
     --pictures    a zip or folder of pictures named by class (7/anna.png or 7_anna.png), instead of a data set
-    --strengths   14 corruptions of the first --suite-limit images, each at these factors of its fixed strength
+    --strengths   14 corruptions of the first --suite-limit images, each at these factors of its fixed strength; with
+                  --suite-only that alone
 
 and of CHECKPOINT alone, beside the report:
 
@@ -25,8 +26,10 @@ and of CHECKPOINT alone, beside the report:
 import argparse
 import json
 import sys
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from digitcore.classifier import DigitClassifier
 from digitcore.corruptions import MAX_STRENGTH
@@ -35,8 +38,9 @@ from digitcore.errors import DigitcoreError
 from digitcore.evaluation import measure
 from digitcore.hub import load_pretrained
 from digitcore.labeled_pictures import load_labeled_pictures
-from digitcore.reports import Comparison, Report, RobustnessReport, Snapshot, export_report
+from digitcore.reports import Comparison, Report, Snapshot, export_report
 from digitcore.robustness import SUITE_LIMIT, measure_robustness
+from digitcore.robustness_reports import RobustnessReport
 from train.suite import Cost, OtherFigures, load_other_sets, measure_cost, measure_other_sets
 
 N_WORST_CONFUSIONS = 8
@@ -79,6 +83,9 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
         metavar="N",
         help="corrupt the first N images only; 0: all (default: %(default)s)",
     )
+    parser.add_argument(
+        "--suite-only", action="store_true", help="the corrupted images alone, without the report (needs --strengths)"
+    )
     parser.add_argument("--device", help="cpu or cuda (default: the best there is)")
     parser.add_argument("--digits", type=Path, metavar="FOLDER", help="other people's digits, as .npz files")
     parser.add_argument("--not-digits", type=Path, metavar="FOLDER", help="images of what is no digit, as .npz files")
@@ -87,7 +94,10 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--cost", action="store_true", help="parameters, multiply-adds, and the time of one call")
     parser.add_argument("--json", action="store_true", help="print the report as the app exports it, and nothing else")
-    return parser.parse_args(argv)
+    arguments = parser.parse_args(argv)
+    if arguments.suite_only and not arguments.strengths:
+        parser.error("--suite-only needs --strengths, such as --strengths 1")
+    return arguments
 
 
 def load_test_set(name: str | None, root: Path | None) -> LabeledImages:
@@ -169,18 +179,18 @@ def format_robustness(report: RobustnessReport) -> str:
     return "\n".join(lines)
 
 
-def format_cost(cost: Cost, report: Report) -> str:
+def format_cost(cost: Cost, n_images: int) -> str:
     """What the network takes, as text."""
     return "\n".join(
         [
             f"parameters         {cost.n_parameters:8,}",
             f"multiply-adds      {cost.n_multiply_adds / 1e6:8.2f} M an image",
-            f"time               {cost.seconds:8.2f} s for {report.n:,} images in one call",
+            f"time               {cost.seconds:8.2f} s for {n_images:,} images in one call",
         ]
     )
 
 
-def format_other_sets(figures: OtherFigures, report: Report) -> str:
+def format_other_sets(figures: OtherFigures, dataset_name: str) -> str:
     """The figures of the sets that were named, as text; "" without any."""
     lines = []
     wrong = [*figures.digits, *([figures.sketches] if figures.sketches else [])]
@@ -189,7 +199,7 @@ def format_other_sets(figures: OtherFigures, report: Report) -> str:
         lines += [f"{figure.name:20} {figure.value:8.2%}  {figure.n:6,}" for figure in wrong]
     told_apart = [*figures.not_digits, *([figures.letters] if figures.letters else [])]
     if told_apart:
-        lines += [*([""] if lines else []), f"no digits            AUROC  images   is_digit, against {report.dataset}"]
+        lines += [*([""] if lines else []), f"no digits            AUROC  images   is_digit, against {dataset_name}"]
         lines += [f"{figure.name:20} {figure.value:8.4f}  {figure.n:6,}" for figure in told_apart]
     return "\n".join(lines)
 
@@ -212,45 +222,73 @@ def show_progress(report: Report) -> None:
     print(f"{line:60}", end=end, file=sys.stderr, flush=True)
 
 
-def run(arguments: argparse.Namespace) -> tuple[Snapshot, tuple[RobustnessReport, ...], Cost | None, OtherFigures]:
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """All that was asked for; what was not is empty or None.
+
+    Attributes:
+        dataset: the images that were read, under the data set's name.
+        snapshot: the report, or two and their comparison.
+        robustness: one report for each checkpoint.
+        cost: of the first checkpoint.
+        others: the first checkpoint's figures of other sets.
+    """
+
+    dataset: LabeledImages
+    snapshot: Snapshot | None
+    robustness: tuple[RobustnessReport, ...]
+    cost: Cost | None
+    others: OtherFigures
+
+    def to_dict(self) -> dict[str, Any]:
+        """The app's export, and beside it what the app does not measure."""
+        reports, comparison = (self.snapshot.reports, self.snapshot.comparison) if self.snapshot else ((), None)
+        export = export_report(reports, comparison, self.robustness, measured=datetime.now(UTC))
+        return export | self.others.to_dict() | (self.cost.to_dict() if self.cost else {})
+
+    def to_text(self) -> str:
+        """The same as tables."""
+        parts = [format_report(report) for report in self.snapshot.reports] if self.snapshot else []
+        if self.snapshot and self.snapshot.comparison:
+            parts.append(format_comparison(self.snapshot.comparison))
+        parts += [format_robustness(report) for report in self.robustness]
+        if self.cost:
+            parts.append(format_cost(self.cost, len(self.dataset)))
+        parts.append(format_other_sets(self.others, self.dataset.name))
+        return "\n\n".join(filter(None, parts))
+
+
+def run(arguments: argparse.Namespace) -> Measured:
     """Measure all that was asked for.
 
     Raises:
         DigitcoreError: if an argument leads nowhere or is out of range.
     """
-    show = sys.stderr.isatty() and not arguments.json
     dataset = load_images(arguments.pictures, arguments.dataset, arguments.data)
     others = load_other_sets(arguments.digits, arguments.not_digits, arguments.strokes)
     names = [arguments.checkpoint, *([arguments.against] if arguments.against else [])]
     classifiers = [DigitClassifier(load_pretrained(name), arguments.device) for name in names]
-    for snapshot in measure(classifiers, dataset, arguments.limit):
-        if show:
-            show_progress(snapshot.reports[0])
+    snapshot = None
+    if not arguments.suite_only:
+        for snapshot in measure(classifiers, dataset, arguments.limit):
+            if sys.stderr.isatty() and not arguments.json:
+                show_progress(snapshot.reports[0])
     robustness: tuple[RobustnessReport, ...] = ()
     if arguments.strengths:
         *_, robustness = measure_robustness(classifiers, dataset, arguments.strengths, limit=arguments.suite_limit)
-    read = dataset.part(0, snapshot.reports[0].n, dataset.name)
+    read = dataset.part(0, snapshot.reports[0].n if snapshot else len(dataset), dataset.name)
     cost = measure_cost(classifiers[0], read) if arguments.cost else None
-    return snapshot, robustness, cost, measure_other_sets(classifiers[0], read, others)
+    return Measured(read, snapshot, robustness, cost, measure_other_sets(classifiers[0], read, others))
 
 
 def main(argv: list[str] | None = None) -> None:
     """Evaluate, measure the rest, and print."""
     arguments = parse_arguments(argv)
     try:
-        snapshot, robustness, cost, others = run(arguments)
+        measured = run(arguments)
     except DigitcoreError as err:
         sys.exit(f"error: {err}")
-    if arguments.json:
-        export = export_report(snapshot.reports, snapshot.comparison, robustness, measured=datetime.now(UTC))
-        print(json.dumps(export | others.to_dict() | (cost.to_dict() if cost else {})))
-        return
-    first = snapshot.reports[0]
-    parts = [format_report(report) for report in snapshot.reports]
-    parts += [format_comparison(snapshot.comparison)] if snapshot.comparison else []
-    parts += [format_robustness(report) for report in robustness]
-    parts += [format_cost(cost, first)] if cost else []
-    print(*parts, *filter(None, [format_other_sets(others, first)]), sep="\n\n")
+    print(json.dumps(measured.to_dict()) if arguments.json else measured.to_text())
 
 
 if __name__ == "__main__":

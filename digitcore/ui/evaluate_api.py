@@ -22,8 +22,9 @@ from digitcore.evaluation import check_count, measure
 from digitcore.hub import REPO_PATTERN, SHIPPED_NAMES, load_named, pull, resolve_checkpoint
 from digitcore.mnist_download import download_mnist
 from digitcore.reader import DigitReader
-from digitcore.reports import RobustnessReport, Snapshot
+from digitcore.reports import Snapshot
 from digitcore.robustness import FIXED_STRENGTH, SUITE_LIMIT, measure_robustness
+from digitcore.robustness_reports import RobustnessReport
 from digitcore.ui.shared_runs import SharedRuns
 
 logger = logging.getLogger(__name__)

@@ -18,9 +18,9 @@ logger = logging.getLogger(__name__)
 
 # How long a follower who wants to stop may go unnoticed; half of it on average.
 POLL_S = 0.1
-# Sketches and photos come first: their threads have niceness 0. In single runs of benchmarks/load.py on two busy cores,
-# four visitors evaluating took a sketch's median from 50 to 87 ms at 0, from 37 to 48 at 5, and no further at 10; but at
-# 10 whatever else runs on the machine starves the evaluations.
+# Sketches and photos come first: their threads have niceness 0. In single runs of benchmarks/load.py on two busy
+# cores, four visitors evaluating took a sketch's median from 50 to 87 ms at 0, from 37 to 48 at 5, and no further at
+# 10; but at 10 whatever else runs on the machine starves the evaluations.
 NICENESS = 5
 
 Item = TypeVar("Item")
