@@ -1,3 +1,4 @@
+import json
 import shutil
 import threading
 import time
@@ -27,6 +28,7 @@ from digitcore.ui.evaluate_api import (
     follow_robustness,
     iterate_download,
 )
+from train import evaluate as script
 
 
 @pytest.fixture(scope="module")
@@ -302,3 +304,19 @@ def test_follow_download_is_shared(monkeypatch):
     monkeypatch.setattr(evaluate_api, "DOWNLOAD_STEP_S", 0.01)
     seen = follow_in_threads(3, lambda: evaluate_api.follow_download())
     assert calls == [("test",)] and all(steps[-1][0] == "t10k-images" for steps in seen)
+
+
+def test_endpoint_gives_the_numbers_that_the_command_prints(client, capsys):
+    last = client.submit(dataset="uci", checkpoint="seed", limit=200, api_name="/evaluate").result(timeout=60)
+    script.main(["seed", "--dataset", "uci", "--limit", "200", "--json"])
+    printed = json.loads(capsys.readouterr().out)
+    assert {name: printed[name] for name in last} | {"images_per_second": 0} == last | {"images_per_second": 0}
+
+
+def test_endpoint_serves_several_clients_at_once(client):
+    requests = [("uci", "seed"), ("uci", "seed"), ("uci", "digitnet"), ("uci", "seed")]
+    jobs = [client.submit(dataset=d, checkpoint=c, limit=600, api_name="/evaluate") for d, c in requests]
+    reports = [job.result(timeout=120) for job in jobs]
+    assert [report["checkpoint"].partition("@")[0] for report in reports] == [c for _, c in requests]
+    assert all(report["done"] and report["n"] == 600 for report in reports)
+    assert reports[0]["confusion"] == reports[1]["confusion"] == reports[3]["confusion"] != reports[2]["confusion"]
