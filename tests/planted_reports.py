@@ -7,16 +7,15 @@ import numpy as np
 
 from digitcore.reports import (
     Comparison,
-    CorruptionCurve,
     DigitScore,
     Mistake,
     Predictions,
     ReliabilityBin,
     Report,
     RiskPoint,
-    RobustnessReport,
     Snapshot,
 )
+from digitcore.robustness_reports import CorruptionCurve, RobustnessReport
 
 VOID = {"img", "input", "meta", "br"}
 CONFUSION = tuple(tuple(90 if t == r else 1 if r == (t + 1) % 10 else 0 for r in range(10)) for t in range(10))

@@ -109,7 +109,7 @@ def test_find_picture(run, suite_run, data, picture):
 
 def test_render_origin_says_what_lies_on_the_pad_and_who_reads(run):
     note = render_origin(run.shown, 3, 0, LABELS[0])
-    assert "Image 3 of MNIST test set: a 3, which digitnet@1a2b3c4 read as 4, over 99" in note
+    assert "MNIST test set, image 3: a 3, which digitnet@1a2b3c4 read as a 4, over 99" in note
     assert "This tab reads with" not in note
     assert f"This tab reads with {LABELS[0]}" in render_origin(run.shown, 3, 1, LABELS[0])
 
@@ -153,6 +153,6 @@ def test_a_press_opens_the_picture_in_the_sketch_tab(seed_reader, run):
     opening = [fn for fn in demo.fns.values() if sketch.pad in fn.outputs]
     assert len(opening) == 2
     chosen, picture, note = opening[0].fn(run, event(index=3, which=0))
-    assert chosen.selected == "sketch" and picture.startswith("data:image/png;base64,") and "Image 3" in note
+    assert chosen.selected == "sketch" and picture.startswith("data:image/png;base64,") and "image 3" in note
     with pytest.raises(gr.Error, match="Press Run"):
         opening[0].fn(run, SimpleNamespace(_data={"index": 5000, "which": 0}))

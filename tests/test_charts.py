@@ -29,7 +29,7 @@ def test_chart_risk_coverage_marks_what_was_chosen():
     line, mark = chart_risk_coverage([make_report()], [CHOSEN]).series
     assert line.x == pytest.approx((100.0, 97.0, 60.0)) and line.y == pytest.approx((1.1, 0.4, 0.0))
     assert (mark.kind, mark.x, mark.y) == (Kind.POINTS, (97.0,), (0.4,))
-    assert line.labels[1] == "at 0.9 it answers 97.0 % and errs on 0.40 % of them"
+    assert line.labels[1] == "at 0.9: answers 97.0 %, 0.40 % of them wrong"
 
 
 def test_chart_risk_coverage_leaves_out_what_answers_too_little():

@@ -22,7 +22,7 @@ def test_render_mistakes_shows_each_with_truth_reading_and_confidence():
     assert len(captions) == 10
     assert captions[0] == "0 → 1over 99 %" and captions[9] == "9 → 099 %"
     assert all(attrs["alt"] for attrs, _ in elements.all("img"))
-    assert elements.all("figure")[3][0]["title"] == "Image 3: a 3 read as 4"
+    assert elements.all("figure")[3][0]["title"] == "Image 3: a 3 read as a 4"
 
 
 def test_render_mistakes_are_buttons_that_say_which():
@@ -31,7 +31,7 @@ def test_render_mistakes_are_buttons_that_say_which():
         (str(index), which) for which in "01" for index in range(10)
     ]
     label = buttons[9]["aria-label"].replace("\u00a0", " ")
-    assert label == "Image 9: a 9 read as 0, 99 % sure. Open it in the Sketch tab"
+    assert label == "Image 9: a 9 read as a 0, 99 % sure. Open it in the Sketch tab"
 
 
 def test_render_mistakes_of_two_checkpoints_names_them():
@@ -105,6 +105,11 @@ def test_render_cell_without_images():
 @pytest.mark.parametrize(("confidence", "words"), [(1.0, "over 99 %"), (0.994, "99 %"), (0.5, "50 %")])
 def test_sure_percent(confidence, words):
     assert sure_percent(confidence).replace("\u00a0", " ") == words
+
+
+def test_render_mistakes_says_it_as_one_says_it():
+    elements = Elements(render_mistakes([make_report(mistakes=(Mistake(1, 8, 3, 0.9),))], IMAGES))
+    assert elements.all("figure")[0][0]["title"] == "Image 1: an 8 read as a 3"
 
 
 def test_encode_png_round_trip():

@@ -22,7 +22,8 @@ from digitcore.errors import DatasetError, DigitcoreError
 from digitcore.label_errors import find_disputed
 from digitcore.metrics import measure_risk_coverage
 from digitcore.reader import DigitReader
-from digitcore.reports import RiskPoint, RobustnessReport, Snapshot
+from digitcore.reports import RiskPoint, Snapshot
+from digitcore.robustness_reports import RobustnessReport
 from digitcore.ui.accuracy_choices import (
     HOW_TO_SUPPLY,
     Choice,

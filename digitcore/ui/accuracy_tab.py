@@ -7,7 +7,6 @@ from typing import Any
 
 import gradio as gr
 
-from digitcore.metrics import prepare
 from digitcore.reader import DigitReader
 from digitcore.results import N_CLASSES
 from digitcore.ui.accuracy_choices import HUB, OWN_DATASET, SUITE, Choice, render_choice
@@ -16,7 +15,7 @@ from digitcore.ui.accuracy_run import Run, Updates, announce, carry_out, choose_
 from digitcore.ui.charts import chart_risk_coverage
 from digitcore.ui.evaluate_api import EVALUATE_QUEUE
 from digitcore.ui.pad import lay_on_pad
-from digitcore.ui.pictures_html import render_cell, sure_percent
+from digitcore.ui.pictures_html import render_cell, sure_percent, with_article
 from digitcore.ui.plotly_charts import render_plot
 from digitcore.ui.report_export import Shown
 from digitcore.ui.report_html import render_threshold
@@ -35,12 +34,11 @@ def build_accuracy_tab(
     Args:
         reader: shared by all visitors; its device evaluates.
         tabs: the page's; with `sketch`, where a pressed picture is opened.
-        tab: this one; when it is opened, what the first report needs is imported. None leaves that to the first report.
+        tab: this one; plots take their width when it is opened.
         sketch: the Sketch tab; None leaves the pictures without an effect.
     """
     parts = lay_out(reader)
     if tab is not None:
-        tab.select(prepare, queue=False, **QUIET)
         tab.select(None, js=REDRAW_JS, **QUIET)
     _bind_choices(reader, parts)
     _bind_run(reader, parts)
@@ -120,7 +118,8 @@ def render_origin(shown: Shown, index: int, which: int, reader_label: str) -> st
     sure = sure_percent(float(predictions.confidences[index]))
     by = "" if label == reader_label else f" This tab reads with {reader_label}."
     sentence = (
-        f"Image {index} of {shown.dataset_title}: a {truth}, which {label} read as {predicted}, {sure} sure. "
+        f"{shown.dataset_title}, image {index}: {with_article(truth)}, which {label} read as "
+        f"{with_article(predicted)}, {sure} sure. "
         f"Here it is found and brought to size anew, as any drawing, so the answer may be another one.{by} "
         "Add a stroke, and see it change."
     )

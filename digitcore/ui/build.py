@@ -6,6 +6,7 @@ from typing import Any
 import gradio as gr
 
 from digitcore.device import describe_device
+from digitcore.metrics import prepare
 from digitcore.reader import DigitReader
 from digitcore.ui.accuracy_tab import build_accuracy_tab
 from digitcore.ui.api import register_api
@@ -42,6 +43,8 @@ def build_app(reader: DigitReader, revision: str | None = None) -> gr.Blocks:
         gr.HTML(render_footer(reader), apply_default_css=False, js_on_load=None)
         register_api(reader, revision)
         register_evaluate_api(reader)
+        # It takes a second or two, as does the visitor's first look at the page: no report is kept waiting for it.
+        demo.load(prepare, queue=False, show_progress="hidden", api_visibility="private")
     demo.queue(max_size=MAX_QUEUE, default_concurrency_limit=2)
     return demo
 

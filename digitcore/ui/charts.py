@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from math import log10
 
-from digitcore.reports import CorruptionCurve, Report, RiskPoint, RobustnessReport
+from digitcore.reports import Report, RiskPoint
+from digitcore.robustness_reports import CorruptionCurve, RobustnessReport
 
 # Of the first and the second checkpoint: at least 3 : 1 on the light and on the dark ground.
 COLORS = ("#0072b2", "#d55e00")
@@ -225,9 +226,8 @@ def _marker_px(n: int) -> float:
 
 
 def _describe_point(point: RiskPoint) -> str:
-    return (
-        f"at {point.threshold:g} it answers {100 * point.coverage:.1f} % and errs on {100 * point.risk:.2f} % of them"
-    )
+    """Short enough for a phone."""
+    return f"at {point.threshold:g}: answers {100 * point.coverage:.1f} %, {100 * point.risk:.2f} % of them wrong"
 
 
 def _floor_percent(lowest: float) -> float:

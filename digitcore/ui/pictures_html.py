@@ -109,6 +109,11 @@ def sure_percent(confidence: float) -> str:
     return "over 99\u00a0%" if confidence >= 0.995 else f"{100 * confidence:.0f}\u00a0%"
 
 
+def with_article(digit: int) -> str:
+    """As one says it: a 7, an 8."""
+    return f"{'an' if digit == 8 else 'a'} {digit}"
+
+
 def _render_section(
     report: Report, which: int, images: Images, max_pictures: int, has_name: bool, is_pressable: bool
 ) -> str:
@@ -127,7 +132,7 @@ def _render_section(
 
 def _render_figures(mistakes: Iterable[Mistake], which: int, images: Images, is_pressable: bool) -> Iterable[str]:
     for mistake in mistakes:
-        what = f"Image {mistake.index}: a {mistake.truth} read as {mistake.predicted}"
+        what = f"Image {mistake.index}: {with_article(mistake.truth)} read as {with_article(mistake.predicted)}"
         sure = sure_percent(mistake.confidence)
         mark = f'<span class="disputed">{DISPUTED_MARK}</span>' if mistake.disputed else ""
         inside = (

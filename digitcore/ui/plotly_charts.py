@@ -47,7 +47,7 @@ def make_figure(chart: Chart) -> dict[str, Any]:
         "paper_bgcolor": "rgba(0,0,0,0)",
         "plot_bgcolor": "rgba(0,0,0,0)",
         "font": {"family": FONT, "size": 13},
-        "hoverlabel": {"bgcolor": HOVER_COLOR, "bordercolor": HOVER_COLOR, "font": {"color": "#ffffff", "size": 13}},
+        "hoverlabel": {"bgcolor": HOVER_COLOR, "font": {"family": FONT, "color": "#ffffff", "size": 12}},
         "hovermode": "closest",
         "dragmode": False,
         "barmode": "group",
@@ -81,6 +81,7 @@ def _make_trace(series: Series, chart: Chart) -> dict[str, Any]:
         "y": list(series.y),
         "hovertext": list(series.labels),
         "hoverinfo": "text" if series.labels else "skip",
+        "hoverlabel": {"bordercolor": series.color},
     }
     if series.kind is Kind.BARS:
         pattern = (

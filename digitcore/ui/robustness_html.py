@@ -6,7 +6,7 @@ from html import escape
 import numpy as np
 import numpy.typing as npt
 
-from digitcore.reports import RobustnessReport
+from digitcore.robustness_reports import RobustnessReport
 from digitcore.ui.pictures_html import encode_png
 from digitcore.ui.report_html import RunState, describe_time_left, percent, render_progress
 
