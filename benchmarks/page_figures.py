@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.page_scenes import find_pairs
-from digitcore.evaluation import expected_calibration_error, wilson_interval
 from digitcore.merging import Finds
+from digitcore.metrics import expected_calibration_error, wilson_interval
 from digitcore.results import Reading
 from digitcore.training.detector_validation import PageScore, score_page
 from digitcore.training.page_matching import match_finds

@@ -10,7 +10,8 @@ from digitcore.errors import (
     ImageError,
 )
 from digitcore.reader import DigitReader
-from digitcore.results import Box, Digit, Reading, Reason, Rejected, Report
+from digitcore.reports import Report
+from digitcore.results import Box, Digit, Reading, Reason, Rejected
 
 __version__ = "0.1.0"
 

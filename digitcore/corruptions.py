@@ -13,11 +13,14 @@ the 5,000 images of `data.split_train`'s second part (that network was trained o
     scale 22.3 %         noise 25.4 %    stripes 22.7 %         edges only 32.1 %
     shear 16.1 %         fog 22.9 %
 
+A factor makes them gentler or harder: at 1 the kind has its one strength, to the pixel, at 0 the image stays as it is,
+and at `MAX_STRENGTH` people still read most of the digits.
+
 Source: Mu & Gilmer, MNIST-C: A Robustness Benchmark for Computer Vision, arXiv:1906.02337, 2019.
 """
 
 from collections.abc import Callable
-from numbers import Integral
+from numbers import Integral, Real
 
 import cv2
 import numpy as np
@@ -28,7 +31,7 @@ from digitcore.errors import ConfigError, ImageError
 SIZE_PX = 28
 WHITE = 255
 
-# The strengths. Where a corruption has a direction or a place, each image draws its own.
+# The strengths at factor 1. Where a corruption has a direction or a place, each image draws its own.
 SHIFT_PX = 3.0
 ROTATION_DEGREES = 35.0
 SCALE = 0.6
@@ -45,10 +48,15 @@ SPATTER_SHARE = 0.06  # of the pixels
 # Any from (50, 100) to (300, 600) give nearly the same edges: MNIST has few soft ones.
 CANNY_THRESHOLDS = (100, 200)
 
+# Beyond this a motion or a fog leaves nothing to read.
+MAX_STRENGTH = 1.5
+
 # What the strengths leave open.
 STRIPE_PERIOD_PX, STRIPE_WIDTH_PX = 7, 2
 DOT_SPACING_PX = 3
 SPATTER_SIGMA_PX = 1.2
+# Share of the outline's pixels that are missing for each 1 of strength beyond 1.
+OUTLINE_GAP_RATIO = 0.6
 # Sides of the random fields that are enlarged and added to make fog; each finer one weighs half as much.
 FOG_NODES = (3, 5, 9)
 
@@ -57,21 +65,23 @@ Floats = npt.NDArray[np.float32]
 Rng = np.random.Generator
 
 
-def corrupt(images: Images, kind: str, seed: int = 0) -> Images:
-    """Corrupt images in one way, at its fixed strength.
+def corrupt(images: Images, kind: str, seed: int = 0, strength: float = 1.0) -> Images:
+    """Corrupt images in one way.
 
     Args:
         images: (N, 28, 28) uint8, white on black; N may be 0.
         kind: one of `KINDS`.
         seed: of what each image draws: directions, places, noise; at least 0. The same seed gives the same pixels, and
             an image's own do not depend on the images after it.
+        strength: factor of the kind's fixed strength, 0 to `MAX_STRENGTH`; 0 changes nothing. What an image draws, such
+            as its direction, is the same at every strength.
 
     Returns:
         (N, 28, 28) uint8, a new array.
 
     Raises:
         ImageError: if `images` has another shape or type.
-        ConfigError: if the kind is unknown, or the seed no whole number of at least 0.
+        ConfigError: if the kind is unknown, the seed no whole number of at least 0, or the strength out of range.
 
     Source: Mu & Gilmer, MNIST-C: A Robustness Benchmark for Computer Vision, arXiv:1906.02337, 2019.
     """
@@ -82,52 +92,68 @@ def corrupt(images: Images, kind: str, seed: int = 0) -> Images:
         raise ConfigError(f"There is no corruption {kind!r}; there are {', '.join(KINDS)}.")
     if not isinstance(seed, Integral) or isinstance(seed, bool) or seed < 0:
         raise ConfigError(f"seed must be a whole number of at least 0, got {seed!r}.")
-    if not len(images):
+    check_strength(strength)
+    if not len(images) or strength == 0:
         return images.copy()
-    corrupted = _CORRUPTIONS[kind](images, np.random.default_rng([KINDS.index(kind), int(seed)]))
+    corrupted = _CORRUPTIONS[kind](images, np.random.default_rng([KINDS.index(kind), int(seed)]), float(strength))
     return np.clip(np.rint(corrupted), 0, WHITE).astype(np.uint8)
+
+
+def check_strength(strength: object) -> None:
+    """Refuse what is no number from 0 to `MAX_STRENGTH`.
+
+    Raises:
+        ConfigError: saying what would be right.
+    """
+    is_number = isinstance(strength, Real) and not isinstance(strength, bool)
+    if not is_number or not 0 <= strength <= MAX_STRENGTH:
+        raise ConfigError(
+            f"strength must be a number from 0 (untouched) over 1 (the fixed one) to {MAX_STRENGTH}, got {strength!r}."
+        )
 
 
 # Each draws at most once from a generator, or from each of its children: so what comes later changes nothing before.
 
 
-def _shift(images: Images, rng: Rng) -> Images:
+def _shift(images: Images, rng: Rng, strength: float) -> Images:
     angles = rng.uniform(0, 2 * np.pi, len(images))
-    moves = SHIFT_PX * np.stack([np.cos(angles), np.sin(angles)], axis=1)  # (N, 2) x, y
+    moves = strength * SHIFT_PX * np.stack([np.cos(angles), np.sin(angles)], axis=1)  # (N, 2) x, y
     return _warp(images, np.eye(2), moves)
 
 
-def _rotate(images: Images, rng: Rng) -> Images:
-    angle = np.deg2rad(ROTATION_DEGREES) * _draw_signs(images, rng)
+def _rotate(images: Images, rng: Rng, strength: float) -> Images:
+    angle = np.deg2rad(strength * ROTATION_DEGREES) * _draw_signs(images, rng)
     cos, sin = np.cos(angle), np.sin(angle)
     return _warp(images, np.stack([cos, -sin, sin, cos], axis=1).reshape(-1, 2, 2))
 
 
-def _scale(images: Images, _rng: Rng) -> Images:
-    return _warp(images, SCALE * np.eye(2))
+def _scale(images: Images, _rng: Rng, strength: float) -> Images:
+    return _warp(images, SCALE**strength * np.eye(2))
 
 
-def _shear(images: Images, rng: Rng) -> Images:
+def _shear(images: Images, rng: Rng, strength: float) -> Images:
     maps = np.tile(np.eye(2), (len(images), 1, 1))
-    maps[:, 0, 1] = SHEAR * _draw_signs(images, rng)
+    maps[:, 0, 1] = strength * SHEAR * _draw_signs(images, rng)
     return _warp(images, maps)
 
 
-def _blur(images: Images, _rng: Rng) -> Images:
-    return np.stack([cv2.GaussianBlur(image, (0, 0), BLUR_SIGMA_PX) for image in images])
+def _blur(images: Images, _rng: Rng, strength: float) -> Images:
+    return np.stack([cv2.GaussianBlur(image, (0, 0), strength * BLUR_SIGMA_PX) for image in images])
 
 
-def _motion(images: Images, rng: Rng) -> Images:
+def _motion(images: Images, rng: Rng, strength: float) -> Images:
     """Each point becomes a line, in the image's own direction."""
     angles = rng.uniform(0, np.pi, len(images))
-    return np.stack([cv2.filter2D(image, -1, _line_kernel(angle)) for image, angle in zip(images, angles, strict=True)])
+    radius = strength * (MOTION_PX // 2)
+    kernels = [_line_kernel(angle, radius) for angle in angles]
+    return np.stack([cv2.filter2D(image, -1, kernel) for image, kernel in zip(images, kernels, strict=True)])
 
 
-def _noise(images: Images, rng: Rng) -> Floats:
-    return images + np.float32(NOISE_STD) * rng.standard_normal(images.shape, np.float32)
+def _noise(images: Images, rng: Rng, strength: float) -> Floats:
+    return images + np.float32(strength * NOISE_STD) * rng.standard_normal(images.shape, np.float32)
 
 
-def _fog(images: Images, rng: Rng) -> Floats:
+def _fog(images: Images, rng: Rng, strength: float) -> Floats:
     """White of uneven density between the eye and the image."""
     density = np.zeros(images.shape, np.float32)
     for octave, (n_nodes, child) in enumerate(zip(FOG_NODES, rng.spawn(len(FOG_NODES)), strict=True)):
@@ -136,33 +162,37 @@ def _fog(images: Images, rng: Rng) -> Floats:
             [cv2.resize(field, (SIZE_PX, SIZE_PX), interpolation=cv2.INTER_LINEAR) for field in nodes]
         )
     low, high = density.min(axis=(1, 2), keepdims=True), density.max(axis=(1, 2), keepdims=True)
-    density = FOG_STRENGTH * (density - low) / (high - low)
+    density = strength * FOG_STRENGTH * (density - low) / (high - low)
     return images + density * (WHITE - images)
 
 
-def _low_contrast(images: Images, _rng: Rng) -> Floats:
+def _low_contrast(images: Images, _rng: Rng, strength: float) -> Floats:
     grey = WHITE / 2
-    return grey + CONTRAST_RATIO * (images.astype(np.float32) - grey)
+    return grey + CONTRAST_RATIO**strength * (images.astype(np.float32) - grey)
 
 
-def _brightness(images: Images, _rng: Rng) -> Floats:
-    return images + np.float32(BRIGHTNESS)
+def _brightness(images: Images, _rng: Rng, strength: float) -> Floats:
+    return images + np.float32(strength * BRIGHTNESS)
 
 
-def _stripes(images: Images, rng: Rng) -> Floats:
+def _stripes(images: Images, rng: Rng, strength: float) -> Floats:
     """Lines across the whole image, upright or level, grey and at equal distances."""
     draws = rng.random((len(images), 2))
     phases = (draws[:, 0] * STRIPE_PERIOD_PX).astype(np.int64)
     on = (np.arange(SIZE_PX) + phases[:, None]) % STRIPE_PERIOD_PX < STRIPE_WIDTH_PX  # (N, 28)
     is_upright = (draws[:, 1] < 0.5)[:, None, None]
     stripes = np.where(is_upright, on[:, None, :], on[:, :, None])  # (N, 28, 28)
-    return np.where(stripes, np.maximum(images, STRIPE_LEVEL), images)
+    return np.where(stripes, np.maximum(images, strength * STRIPE_LEVEL), images)
 
 
-def _dotted_lines(images: Images, rng: Rng) -> Images:
+def _dotted_lines(images: Images, rng: Rng, strength: float) -> Images:
     """White dots in straight lines from one side of the image to the opposite one."""
     n_dots = SIZE_PX // DOT_SPACING_PX + 1
-    draws = rng.random((len(images), N_DOTTED_LINES, 3))
+    n_lines = round(strength * N_DOTTED_LINES)
+    draws = rng.random((len(images), N_DOTTED_LINES, 3))[:, :n_lines]
+    if n_lines > N_DOTTED_LINES:
+        more = rng.spawn(1)[0].random((len(images), n_lines - N_DOTTED_LINES, 3))
+        draws = np.concatenate([draws, more], axis=1)
     along = np.minimum(np.arange(n_dots) * DOT_SPACING_PX, SIZE_PX - 1)
     ends = draws[..., :2] * (SIZE_PX - 1)  # (N, lines, 2) where the line enters and leaves
     across = np.rint(ends[..., :1] + (ends[..., 1:] - ends[..., :1]) * along / (SIZE_PX - 1)).astype(np.int64)
@@ -174,19 +204,24 @@ def _dotted_lines(images: Images, rng: Rng) -> Images:
     return dotted
 
 
-def _spatter(images: Images, rng: Rng) -> Images:
+def _spatter(images: Images, rng: Rng, strength: float) -> Images:
     """White blobs on the same share of every image."""
     fields = rng.standard_normal(images.shape, np.float32)
     fields = np.stack([cv2.GaussianBlur(field, (0, 0), SPATTER_SIGMA_PX) for field in fields])
-    thresholds = np.quantile(fields, 1 - SPATTER_SHARE, axis=(1, 2), keepdims=True)
+    thresholds = np.quantile(fields, 1 - strength * SPATTER_SHARE, axis=(1, 2), keepdims=True)
     return np.where(fields > thresholds, WHITE, images)
 
 
-def _edges_only(images: Images, _rng: Rng) -> Images:
-    return np.stack([cv2.Canny(image, *CANNY_THRESHOLDS) for image in images])
+def _edges_only(images: Images, rng: Rng, strength: float) -> Floats:
+    """The inside fades until the outline alone is left; beyond that the outline gets gaps."""
+    edges = np.stack([cv2.Canny(image, *CANNY_THRESHOLDS) for image in images])
+    if strength > 1:
+        is_gap = rng.random(images.shape, np.float32) < (strength - 1) * OUTLINE_GAP_RATIO
+        return np.where(is_gap, np.float32(0), edges)
+    return np.float32(1 - strength) * images + np.float32(strength) * edges
 
 
-_CORRUPTIONS: dict[str, Callable[[Images, Rng], npt.NDArray]] = {
+_CORRUPTIONS: dict[str, Callable[[Images, Rng, float], npt.NDArray]] = {
     "shift": _shift,
     "rotate": _rotate,
     "scale": _scale,
@@ -221,9 +256,21 @@ def _warp(images: Images, maps: npt.NDArray[np.float64], moves: npt.NDArray[np.f
     )
 
 
-def _line_kernel(angle: float) -> Floats:
-    """A line through the middle of (MOTION_PX, MOTION_PX), anti-aliased, that sums to 1; the angle in radians."""
-    radius = MOTION_PX // 2
+def _line_kernel(angle: float, radius: float) -> Floats:
+    """A line through the middle, anti-aliased, that sums to 1; the angle in radians, the radius in pixels."""
+    inner = int(radius)
+    share = radius - inner
+    kernel = _whole_line_kernel(angle, inner)
+    if not share:
+        return kernel
+    # Between two whole lengths, a mixture of both.
+    longer = share * _whole_line_kernel(angle, inner + 1)
+    longer[1:-1, 1:-1] += (1 - share) * kernel
+    return longer
+
+
+def _whole_line_kernel(angle: float, radius: int) -> Floats:
+    """A line of `radius` pixels each way, (2 * radius + 1) squared."""
     rows, columns = np.mgrid[-radius : radius + 1, -radius : radius + 1]
     distance = np.abs(columns * np.sin(angle) - rows * np.cos(angle))
     is_near = np.hypot(rows, columns) <= radius

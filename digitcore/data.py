@@ -1,16 +1,12 @@
-"""Labelled digits: MNIST (find, download, verify, split) and the UCI digits that scikit-learn bundles.
+"""Labelled digits: MNIST (find, read, split) and the UCI digits that scikit-learn bundles.
 
-scikit-learn and torchvision are imported where they are used: serving must start without them.
+scikit-learn is imported where it is used: serving must start without it.
 """
 
 import gzip
 import hashlib
 import os
-import shutil
-import tempfile
-import urllib.request
 import zlib
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -32,18 +28,19 @@ MNIST_FILES = {
     "test": ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"),
 }
 MNIST_COUNTS = {"train": 60_000, "test": 10_000}
+# `LabeledImages.digest()` of each split, of the files whose MD5 torchvision knows.
+MNIST_DIGESTS = {
+    "train": "edc0d1098aa497be14ace79ddd5171e5a3dcf9c4d196c015389203eb3ba1f59b",
+    "test": "c3f9adf9c66efb572b1f9326c3a511b45910c7173b97be66ceceeeeaef6b802b",
+}
 # The first bytes of an idx file: two zeros, 8 for unsigned bytes, the number of axes.
 IDX_MAGIC = {1: b"\x00\x00\x08\x01", 3: b"\x00\x00\x08\x03"}
 # The largest of the four files has 47 MB unpacked and 10 MB packed.
 MAX_IDX_BYTES = 64 * 1024 * 1024
-MAX_DOWNLOAD_BYTES = 32 * 1024 * 1024
-DOWNLOAD_TIMEOUT_S = 20
-CHUNK_BYTES = 256 * 1024
 # 8×8 cells of the UCI digits, each 0..16, are enlarged five times: twice as fine as the 20 px box they end in.
 UCI_SIZE_PX, UCI_LEVELS, UCI_SCALE = 8, 16, 5
 
 Split = Literal["train", "test"]
-Progress = Callable[[str, float], None]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -100,17 +97,18 @@ def default_root() -> Path:
     return Path(cache) / "digitcore"
 
 
-def find_mnist(root: Path | None = None) -> Path | None:
-    """Look for MNIST's four files, packed (.gz) or not, in `root/MNIST/raw` as torchvision puts them, or in `root`.
+def find_mnist(root: Path | None = None, split: Split | None = None) -> Path | None:
+    """Look for MNIST's files, packed (.gz) or not, in `root/MNIST/raw` as torchvision puts them, or in `root`.
 
     Args:
         root: None for `default_root()`.
+        split: whose two files it takes; None for all four.
 
     Returns:
-        The folder that has all four, or None.
+        The folder that has them, or None.
     """
     root = default_root() if root is None else Path(root)
-    names = [name for pair in MNIST_FILES.values() for name in pair]
+    names = [name for each, pair in MNIST_FILES.items() for name in pair if split in (None, each)]
     for folder in (root / "MNIST" / "raw", root):
         if all(_find_idx(folder, name) for name in names):
             return folder
@@ -130,7 +128,7 @@ def load_mnist(split: Split, root: Path | None = None) -> LabeledImages:
     Raises:
         DatasetError: if the files are not there or are damaged.
     """
-    folder = find_mnist(root)
+    folder = find_mnist(root, split)
     if folder is None:
         where = default_root() if root is None else root
         raise DatasetError(
@@ -153,44 +151,6 @@ def split_train(dataset: LabeledImages) -> tuple[LabeledImages, LabeledImages]:
         raise DatasetError(f"Expected MNIST's {N_TRAIN + N_VALIDATION} training images, got {len(dataset)}.")
     train = dataset.part(0, N_TRAIN, f"{dataset.name}[:{N_TRAIN}]")
     return train, dataset.part(N_TRAIN, len(dataset), f"{dataset.name}[{N_TRAIN}:]")
-
-
-def download_mnist(root: Path | None = None, progress: Progress | None = None) -> Path:
-    """Fetch MNIST from torchvision's mirrors into `root/MNIST/raw` and check every file's MD5.
-
-    The four files appear together once all are verified; after a failure nothing of them is left.
-
-    Args:
-        root: made if it is missing; None for `default_root()`.
-        progress: called with what is being fetched and how much of the whole is done, 0 to 1.
-
-    Returns:
-        The folder with the files.
-
-    Raises:
-        DatasetError: if no mirror gives a file, or what comes is not MNIST, or it cannot be written.
-    """
-    from torchvision.datasets import MNIST
-
-    root = default_root() if root is None else Path(root)
-    report = progress or (lambda _what, _done: None)
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=root, prefix=".mnist-") as staging:
-            for index, (name, md5) in enumerate(MNIST.resources):
-
-                def report_file(done: float, name: str = name, index: int = index) -> None:
-                    report(name, (index + done) / len(MNIST.resources))
-
-                _download_verified(MNIST.mirrors, name, md5, Path(staging) / name, report_file)
-            folder = root / "MNIST" / "raw"
-            folder.mkdir(parents=True, exist_ok=True)
-            for name, _ in MNIST.resources:
-                shutil.move(Path(staging) / name, folder / name)
-    except OSError as err:
-        raise DatasetError(f"MNIST could not be written to {root}: {err}") from err
-    report("MNIST", 1.0)
-    return folder
 
 
 def load_uci() -> LabeledImages:
@@ -237,36 +197,3 @@ def _read_idx(folder: Path, name: str, n_axes: int) -> npt.NDArray[np.uint8]:
             f"{path} is damaged: {n_values:,} values announced, {len(content) - n_header_bytes:,} there."
         )
     return np.frombuffer(content, np.uint8, offset=n_header_bytes).reshape(shape).copy()
-
-
-def _download_verified(mirrors: list[str], name: str, md5: str, path: Path, report: Callable[[float], None]) -> None:
-    """Fetch one file from the first mirror that has it intact."""
-    problems = []
-    for mirror in mirrors:
-        url = mirror.rstrip("/") + "/" + name
-        try:
-            content = _fetch(url, report)
-        except (OSError, ValueError) as err:
-            problems.append(f"{url}: {err}")
-            continue
-        if hashlib.md5(content, usedforsecurity=False).hexdigest() == md5:
-            path.write_bytes(content)
-            return
-        problems.append(f"{url}: the MD5 checksum is wrong")
-    raise DatasetError("MNIST could not be downloaded (" + "; ".join(problems) + "). Is there a network connection?")
-
-
-def _fetch(url: str, report: Callable[[float], None]) -> bytes:
-    """The body behind a URL, at most `MAX_DOWNLOAD_BYTES` of it; raises OSError or ValueError."""
-    with urllib.request.urlopen(url, timeout=DOWNLOAD_TIMEOUT_S) as response:
-        n_expected = int(response.headers.get("Content-Length") or 0)
-        content = bytearray()
-        while chunk := response.read(CHUNK_BYTES):
-            content += chunk
-            if len(content) > MAX_DOWNLOAD_BYTES:
-                raise ValueError("more bytes came than MNIST has")
-            if n_expected:
-                report(min(len(content) / n_expected, 1.0))
-    if n_expected and len(content) != n_expected:
-        raise ValueError(f"{len(content):,} of {n_expected:,} bytes came")
-    return bytes(content)

@@ -1,13 +1,15 @@
+import hashlib
+
 import numpy as np
 import pytest
 
 from digitcore import corruptions
 from digitcore.classifier import DigitClassifier
-from digitcore.corruptions import KINDS, corrupt
+from digitcore.corruptions import KINDS, MAX_STRENGTH, corrupt
 from digitcore.data import load_mnist, load_uci, split_train
 from digitcore.errors import ConfigError, ImageError
-from digitcore.evaluation import measure_corruptions
 from digitcore.hub import load_pretrained
+from digitcore.robustness import measure_corruptions
 
 # What draws nothing at random: the same whatever the seed.
 STEADY = ("scale", "blur", "low contrast", "brightness", "edges only")
@@ -67,6 +69,80 @@ def test_corrupt_is_determined_by_images_and_seed(digits, kind):
     assert (corrupt(digits, kind, seed=4) == corrupted).all() == (kind in STEADY)
 
 
+# SHA-256, the first digits, of what each kind made of `draw_speckles` before strengths could be chosen.
+FIXED = {
+    "shift": "68b3ae456266", "rotate": "7e2079ace311", "scale": "a25d13835a69", "shear": "192f3d90c549",
+    "blur": "1a26c918e0c8", "motion": "c189f07ed120", "noise": "3c128ea4a577", "fog": "f276eccaa8e5",
+    "low contrast": "d1091879c74e", "brightness": "27ec06a6dd61", "stripes": "daa398b85f79",
+    "dotted lines": "939ae9351760", "spatter": "6d29333723fa", "edges only": "4558a32ea79a",
+}  # fmt: skip
+
+
+def draw_speckles() -> np.ndarray:
+    images = np.random.default_rng(7).integers(0, 256, (12, 28, 28), dtype=np.uint8)
+    images[:, :, :6] = 0
+    return images
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_strength_one_is_the_fixed_strength_to_the_pixel(kind):
+    for corrupted in (corrupt(draw_speckles(), kind, 3), corrupt(draw_speckles(), kind, 3, strength=1)):
+        assert hashlib.sha256(corrupted.tobytes()).hexdigest().startswith(FIXED[kind])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_strength_nought_is_a_copy(digits, kind):
+    same = corrupt(digits, kind, strength=0)
+    assert (same == digits).all() and same is not digits
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "edges only"])
+def test_more_strength_changes_more(digits, kind):
+    changes = [np.abs(corrupt(digits, kind, 3, s).astype(int) - digits).mean() for s in (0.25, 0.5, 1, MAX_STRENGTH)]
+    assert changes == sorted(changes) and changes[0] < changes[-1] / 2
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("strength", [0.01, 0.4, MAX_STRENGTH])
+def test_other_strengths_keep_form_and_order(digits, kind, strength):
+    corrupted = corrupt(digits, kind, 3, strength)
+    assert corrupted.shape == digits.shape and corrupted.dtype == np.uint8
+    assert (corrupt(digits[:7], kind, 3, strength) == corrupted[:7]).all(), "later images change nothing before them"
+
+
+def test_strength_by_hand(digits):
+    bar = plant_bar(slice(10, 18), slice(12, 16))
+    moves = find_centers(corrupt(bar, "shift", strength=0.5)) - find_centers(bar)
+    assert np.hypot(*moves.T) == pytest.approx(corruptions.SHIFT_PX / 2, abs=0.1)
+    angles = find_angles(corrupt(plant_bar(slice(6, 22), slice(13, 15)), "rotate", strength=1.5))
+    assert np.abs(angles) == pytest.approx(1.5 * corruptions.ROTATION_DEGREES, abs=1)
+    image = np.tile(np.array([0, 100, 255, 0] * 7, np.uint8), (1, 28, 1))
+    assert list(corrupt(image, "brightness", strength=0.5)[0, 0, :3]) == [51, 151, 255]
+    covered = (corrupt(np.zeros((5, 28, 28), np.uint8), "spatter", strength=0.5) == 255).mean(axis=(1, 2))
+    assert covered == pytest.approx(corruptions.SPATTER_SHARE / 2, abs=0.005)
+    point = plant_bar(slice(14, 15), slice(14, 15))
+    assert corrupt(point, "motion", strength=0.8).astype(float).sum(axis=(1, 2)) == pytest.approx(255, abs=8)
+
+
+def test_dotted_lines_come_one_after_another(digits):
+    few, all_six, more = (corrupt(digits, "dotted lines", 3, strength) for strength in (0.5, 1, 1.5))
+    assert (few <= all_six).all() and (all_six <= more).all()
+
+
+def test_edges_only_fades_the_inside_first_and_then_breaks_the_outline():
+    square = plant_bar(slice(8, 20), slice(8, 20))
+    assert (corrupt(square, "edges only", strength=0.5)[:, 12:16, 12:16] == 128).all()
+    outline, broken = corrupt(square, "edges only"), corrupt(square, "edges only", strength=1.5)
+    assert (broken <= outline).all()
+    assert broken.sum() / outline.sum() == pytest.approx(1 - corruptions.OUTLINE_GAP_RATIO / 2, abs=0.05)
+
+
+@pytest.mark.parametrize("strength", [-0.1, 1.51, float("nan"), float("inf"), True, None, "1"])
+def test_corrupt_refuses_other_strengths(digits, strength):
+    with pytest.raises(ConfigError, match="strength must be a number from 0 .untouched. over 1"):
+        corrupt(digits, "blur", strength=strength)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_corrupt_of_no_images(kind):
     assert corrupt(np.zeros((0, 28, 28), np.uint8), kind).shape == (0, 28, 28)
@@ -85,7 +161,7 @@ def test_digits_remain(digits, kind):
 def corrupted_and_sources(digits: np.ndarray, kind: str, i: int) -> np.ndarray:
     """(1 + N, 784): image `i` corrupted, then all as they were, under the same blur."""
     both = np.concatenate([corrupt(digits, kind)[i : i + 1], digits])
-    return corruptions._blur(both, None).reshape(len(both), -1)
+    return corruptions._blur(both, None, 1.0).reshape(len(both), -1)
 
 
 @pytest.mark.parametrize("kind", LIGHTENING)

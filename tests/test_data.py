@@ -1,15 +1,11 @@
 import gzip
-import hashlib
-import os
 import struct
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 import pytest
 
 from digitcore import data
-from digitcore.data import LabeledImages, download_mnist, find_mnist, load_mnist, load_uci, split_train
+from digitcore.data import LabeledImages, find_mnist, load_mnist, load_uci, split_train
 from digitcore.errors import DatasetError
 from digitcore.preprocessing import normalize_digit
 
@@ -72,6 +68,9 @@ def test_three_of_four_files_are_not_mnist(tmp_path, small_mnist):
     assert find_mnist(tmp_path) is None
     with pytest.raises(DatasetError, match="DIGITCORE_DATA"):
         load_mnist("test", tmp_path)
+    # The other split is whole, and enough for who wants no more.
+    assert find_mnist(tmp_path, "train") == tmp_path and find_mnist(tmp_path, "test") is None
+    assert len(load_mnist("train", tmp_path)) == N_OF["train"]
 
 
 @pytest.mark.parametrize(
@@ -144,94 +143,6 @@ def test_labeled_images_may_be_empty():
     assert len(LabeledImages(np.zeros((0, 28, 28), np.uint8), np.zeros(0, np.int64), "none")) == 0
 
 
-@pytest.fixture
-def mirror(small_mnist, monkeypatch):
-    """A loopback mirror of the packed files; `files` may be changed by the test."""
-    from torchvision.datasets import MNIST
-
-    files = {f"{name}.gz": gzip.compress(content) for name, content in small_mnist.items()}
-    resources = [(name, hashlib.md5(content).hexdigest()) for name, content in files.items()]
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self):  # noqa: N802 (the base class's name)
-            content = files.get(self.path.rpartition("/")[2])
-            self.send_response(404 if content is None else 200)
-            announced = len(content or b"") + (1000 if self.path.startswith("/cut/") else 0)
-            self.send_header("Content-Length", str(announced))
-            self.end_headers()
-            self.wfile.write(content or b"")
-
-        def log_message(self, *_):
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    monkeypatch.setattr(MNIST, "mirrors", [f"http://127.0.0.1:{server.server_port}/"])
-    monkeypatch.setattr(MNIST, "resources", resources)
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
-    yield files
-    server.shutdown()
-    server.server_close()
-
-
-def test_download_mnist(tmp_path, mirror):
-    seen = []
-    folder = download_mnist(tmp_path / "new", progress=lambda what, done: seen.append((what, done)))
-    assert folder == find_mnist(tmp_path / "new")
-    assert len(load_mnist("train", tmp_path / "new")) == N_OF["train"]
-    shares = [done for _, done in seen]
-    assert shares == sorted(shares) and shares[-1] == 1.0 and shares[0] <= 0.25
-    assert sorted(os.listdir(tmp_path / "new")) == ["MNIST"]
-
-
-def test_download_mnist_tries_the_next_mirror(tmp_path, mirror, monkeypatch):
-    from torchvision.datasets import MNIST
-
-    good = MNIST.mirrors[0]
-    monkeypatch.setattr(MNIST, "mirrors", ["http://127.0.0.1:9/", good + "cut/", good])
-    assert find_mnist(tmp_path) is None
-    download_mnist(tmp_path)
-    assert find_mnist(tmp_path)
-
-
-def _drop_last(files):
-    del files["t10k-labels-idx1-ubyte.gz"]
-
-
-def _spoil_last(files):
-    files["t10k-labels-idx1-ubyte.gz"] = gzip.compress(b"other bytes")
-
-
-@pytest.mark.parametrize(("spoil", "words"), [(_drop_last, "404"), (_spoil_last, "MD5")])
-def test_a_failed_download_leaves_nothing(tmp_path, mirror, spoil, words):
-    spoil(mirror)
-    with pytest.raises(DatasetError, match=words):
-        download_mnist(tmp_path)
-    assert os.listdir(tmp_path) == []
-
-
-def test_a_download_cut_short_leaves_nothing(tmp_path, mirror, monkeypatch):
-    from torchvision.datasets import MNIST
-
-    monkeypatch.setattr(MNIST, "mirrors", [MNIST.mirrors[0] + "cut/"])
-    with pytest.raises(DatasetError, match="bytes"):
-        download_mnist(tmp_path)
-    assert os.listdir(tmp_path) == []
-
-
-def test_an_endless_download_is_stopped(tmp_path, mirror, monkeypatch):
-    monkeypatch.setattr(data, "MAX_DOWNLOAD_BYTES", 100)
-    with pytest.raises(DatasetError, match="more bytes"):
-        download_mnist(tmp_path)
-    assert os.listdir(tmp_path) == []
-
-
-def test_download_to_a_place_that_cannot_be_written(tmp_path, mirror):
-    (tmp_path / "file").write_text("in the way")
-    with pytest.raises(DatasetError, match="written"):
-        download_mnist(tmp_path / "file")
-
-
 def test_load_uci():
     dataset = load_uci()
     assert (len(dataset), dataset.name) == (1797, "uci")
@@ -247,5 +158,6 @@ def test_real_mnist():
     train, test = load_mnist("train"), load_mnist("test")
     assert np.bincount(train.labels).tolist() == [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]
     assert np.bincount(test.labels).tolist() == [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
+    assert {"train": train.digest(), "test": test.digest()} == data.MNIST_DIGESTS
     assert train.images.mean() / 255 == pytest.approx(0.1307, abs=5e-5)
     assert train.images.std() / 255 == pytest.approx(0.3081, abs=5e-5)

@@ -1,4 +1,7 @@
 import json
+import zipfile
+from datetime import UTC, datetime
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -7,13 +10,23 @@ from digitcore.classifier import DigitClassifier
 from digitcore.corruptions import KINDS, corrupt
 from digitcore.data import LabeledImages, load_uci
 from digitcore.errors import DatasetError
-from digitcore.evaluation import measure_auroc, measure_corruptions
 from digitcore.hub import load_pretrained
+from digitcore.labeled_pictures import load_labeled_pictures
+from digitcore.metrics import measure_auroc
 from digitcore.preprocessing import normalize_digit
-from digitcore.results import CorruptionErrors, DigitScore, Report
+from digitcore.reports import (
+    Comparison,
+    DigitScore,
+    Report,
+    export_report,
+)
+from digitcore.robustness import measure_corruptions
+from digitcore.robustness_reports import CorruptionCurve, RobustnessReport
 from digitcore.strokes import draw_single, load_strokes
+from digitcore.ui.evaluate_api import follow_measurement, follow_robustness
+from tests.drawn import draw_number, encode
 from train import evaluate as script
-from train.suite import LOOK_ALIKES, Figure, Suite, load_other_sets
+from train.suite import LOOK_ALIKES, Cost, Figure, OtherFigures, load_other_sets
 
 
 def make_report(confusion: list[list[int]]) -> Report:
@@ -53,7 +66,7 @@ def test_format_report_tells_the_figures():
 )
 def test_load_test_set_takes_mnist_where_it_is_found(monkeypatch, tmp_path, found, name, expected):
     empty = np.zeros((0, 28, 28), np.uint8), np.zeros(0, np.int64)
-    monkeypatch.setattr(script, "find_mnist", lambda root: tmp_path if found else None)
+    monkeypatch.setattr(script, "find_mnist", lambda root, split: tmp_path if found else None)
     monkeypatch.setattr(script, "load_mnist", lambda split, root: LabeledImages(*empty, f"mnist {split}"))
     monkeypatch.setattr(script, "load_uci", lambda: LabeledImages(*empty, "uci"))
     assert script.load_test_set(name, None).name.split()[0] == expected
@@ -101,25 +114,6 @@ def options(folders) -> list[str]:
     return [word for name in names for word in ("--" + name.replace("_", "-"), str(folders / name))]
 
 
-def make_suite(**changes) -> Suite:
-    corrupted = CorruptionErrors((("blur", 0.25), ("noise", 0.5), ("fog", 0.0)))
-    figures = {"digits": (), "not_digits": (), "sketches": None, "letters": None} | changes
-    return Suite(corrupted, **figures, n_parameters=12_345, n_multiply_adds=6_780_000, seconds=1.5)
-
-
-def test_corruption_errors_mean_and_worst():
-    suite = make_suite()
-    assert suite.corruptions.mean == pytest.approx(0.25)
-    assert suite.corruptions.worst == ("noise", 0.5)
-    assert suite.to_dict()["corruptions"] == {
-        "mean_error": 0.25,
-        "worst": {"kind": "noise", "error": 0.5},
-        "errors": {"blur": 0.25, "noise": 0.5, "fog": 0.0},
-    }
-    with pytest.raises(ValueError, match="at least one kind"):
-        CorruptionErrors(())
-
-
 def test_measure_corruptions_is_the_error_on_each_kind(seed, uci):
     few = uci.part(0, 50, "few")
     measured = dict(measure_corruptions(seed, few, seed=1).errors)
@@ -129,18 +123,33 @@ def test_measure_corruptions_is_the_error_on_each_kind(seed, uci):
         assert measured[kind] == pytest.approx((predicted != few.labels).mean())
 
 
-def test_format_suite_leaves_out_what_was_not_measured():
-    report = make_report(plant_confusion())
-    text = script.format_suite(make_suite(), report)
-    for words in ("12,345", "6.78 M", "1.50 s for 1,000 images", "noise                  50.00%", "50.00%   noise"):
-        assert words in text
-    assert "people" not in text and "AUROC" not in text
-    text = script.format_suite(make_suite(letters=Figure("letters", 7, 0.875)), report)
+def test_format_other_sets_leaves_out_what_was_not_measured():
+    assert script.format_other_sets(OtherFigures(), "uci") == ""
+    text = script.format_other_sets(OtherFigures(letters=Figure("letters", 7, 0.875)), "uci")
     assert "letters                0.8750       7" in text and "people" not in text
 
 
+def test_format_cost():
+    text = script.format_cost(Cost(12_345, 6_780_000, 1.5), 1000)
+    for words in ("12,345", "6.78 M", "1.50 s for 1,000 images"):
+        assert words in text
+
+
+def test_format_comparison():
+    text = script.format_comparison(Comparison("a@1", "b@2", "uci", 1000, 900, 10, 60, 30, (0.03, 0.07), 1.5e-9))
+    for words in ("b@2 against a@1", "1,000 images", "+5.00%", "+3.00% to +7.00%", "1.5e-09", "10   a@1", "60   b@2"):
+        assert words in text
+
+
+def test_format_robustness():
+    curves = (CorruptionCurve("blur", (0.5, 1.0), (0.1, 0.3)), CorruptionCurve("fog", (0.5, 1.0), (0.2, 0.4)))
+    text = script.format_robustness(RobustnessReport("uci", "a@1", 900, 0, 0.05, curves, 4, 4, 4500, 100.0))
+    for words in ("a@1", "900 of each", "5.00%", "10.00%   30.00%", "15.00%   35.00%", "40.00%   fog, at 1"):
+        assert words in text
+
+
 def test_main_json_is_all_figures_and_nothing_else(capsys, folders, seed, uci):
-    script.main([*FORTY, "--json", *options(folders)])
+    script.main([*FORTY, "--json", "--cost", "--strengths", "1", *options(folders)])
     figures = json.loads(capsys.readouterr().out)
     assert (figures["dataset"], figures["n"], figures["n_total"], figures["done"]) == ("uci", 40, 40, True)
     assert figures["checkpoint"].startswith("seed@")
@@ -148,7 +157,8 @@ def test_main_json_is_all_figures_and_nothing_else(capsys, folders, seed, uci):
     assert figures["error"] == pytest.approx(1 - figures["accuracy"])
     low, high = figures["error_interval"]
     assert low < figures["error"] < high
-    assert tuple(figures["corruptions"]["errors"]) == KINDS
+    (robustness,) = figures["robustness"]
+    assert tuple(curve["kind"] for curve in robustness["curves"]) == KINDS and robustness["n"] == 1000
     assert (figures["n_parameters"], figures["n_multiply_adds"]) == (28_938, 2_838_080)
     assert figures["seconds"] > 0
     assert figures["digits"]["others"]["n"] == 60
@@ -164,18 +174,71 @@ def test_main_json_is_all_figures_and_nothing_else(capsys, folders, seed, uci):
     assert figures["not_digits"]["noise"]["n"] == 30 and 0 <= figures["not_digits"]["noise"]["auroc"] <= 1
 
 
-def test_main_json_leaves_out_what_was_not_named(capsys):
+def without_times(value):
+    """The JSON without times and dates, at any depth."""
+    if isinstance(value, dict):
+        return {k: without_times(v) for k, v in value.items() if k not in ("measured", "images_per_second")}
+    return [without_times(each) for each in value] if isinstance(value, list) else value
+
+
+@pytest.fixture
+def zipped(tmp_path) -> Path:
+    path = tmp_path / "mine.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for digit in (1, 2, 7):
+            archive.writestr(f"{digit}/a.png", encode(draw_number(str(digit), (120, 120), pen=9)))
+        archive.writestr("7/notes.txt", "no picture")
+    return path
+
+
+@pytest.mark.parametrize("against", [[], ["--against", "digitnet"]])
+@pytest.mark.parametrize(("strengths", "suite_only"), [((), False), ((0.5, 1.0), False), ((1.0,), True)])
+@pytest.mark.parametrize("pictures", [False, True])
+def test_main_json_is_what_the_app_exports(capsys, uci, zipped, against, strengths, suite_only, pictures):
+    """The tab's and the endpoint's way: shared runs, then the one export."""
+    dataset = load_labeled_pictures(zipped).dataset if pictures else uci
+    classifiers = [DigitClassifier(load_pretrained(name), "cpu") for name in ("seed", *against[1:])]
+    *_, snapshot = follow_measurement(dataset, classifiers)
+    robustness = ()
+    if strengths:
+        *_, robustness = follow_robustness(dataset, classifiers, strengths, limit=30)
+    reports, comparison = ((), None) if suite_only else (snapshot.reports, snapshot.comparison)
+    exported = export_report(reports, comparison, robustness, measured=datetime.now(UTC))
+    named = ["--pictures", str(zipped)] if pictures else ["--dataset", "uci"]
+    asked = ["--strengths", *map(str, strengths), "--suite-limit", "30"] if strengths else []
+    asked += ["--suite-only"] if suite_only else []
+    script.main(["seed", "--device", "cpu", "--json", *named, *against, *asked])
+    printed = json.loads(capsys.readouterr().out)
+    assert list(printed) == list(exported)
+    assert without_times(printed) == without_times(json.loads(json.dumps(exported)))
+    assert datetime.fromisoformat(printed["measured"]).tzinfo is not None
+
+
+def test_main_suite_only_needs_strengths(capsys):
+    with pytest.raises(SystemExit):
+        script.main([*FORTY, "--suite-only"])
+    assert "--suite-only needs --strengths" in capsys.readouterr().err
+
+
+def test_main_says_which_pictures_were_left_out(capsys, zipped):
+    script.main(["seed", "--device", "cpu", "--pictures", str(zipped)])
+    text, errors = capsys.readouterr()
+    assert " on mine.zip: " in text and "1 of 4 files were left out: 7/notes.txt" in errors
+
+
+def test_main_json_leaves_out_what_was_not_asked_for(capsys):
     script.main([*FORTY, "--json"])
     figures = json.loads(capsys.readouterr().out)
-    assert "corruptions" in figures
-    assert not {"digits", "not_digits", "sketches", "letters"} & set(figures)
+    unasked = {"robustness", "against", "comparison", "digits", "not_digits", "sketches", "letters", "n_parameters"}
+    assert not unasked & set(figures)
 
 
 def test_main_prints_the_tables(capsys, folders):
-    script.main([*FORTY, *options(folders)])
+    script.main([*FORTY, "--against", "digitnet", "--cost", "--strengths", "0.5", "1", *options(folders)])
     text = capsys.readouterr().out
     for words in (" on uci: ", "parameters", "edges only", "mean", "worst", "others", "sketches", "noise", "letters"):
         assert words in text
+    assert "against seed@" in text and "McNemar" in text
 
 
 def test_look_alikes_are_as_the_docstring_says():
@@ -224,6 +287,10 @@ def test_load_other_sets_wants_a_letter_that_is_unlike_a_digit(folders):
     [
         (["seed", "--dataset", "uci", "--limit", "-1"], "limit must be"),
         (["no-such"], "no checkpoint"),
+        ([*FORTY, "--against", "no-such"], "no checkpoint"),
+        ([*FORTY, "--strengths", "2"], "strength must be a number from 0"),
+        ([*FORTY, "--strengths", "1", "--suite-limit", "-3"], "limit must be"),
+        (["seed", "--pictures", "no-such.zip"], "no-such.zip is no zip file that can be read"),
         ([*FORTY, "--digits", "no-such"], "no folder no-such"),
         ([*FORTY, "--strokes", "no-such"], "digits_strokes.json"),
     ],

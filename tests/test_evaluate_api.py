@@ -1,3 +1,4 @@
+import json
 import shutil
 import threading
 import time
@@ -8,13 +9,13 @@ import numpy as np
 import pytest
 from gradio_client.exceptions import AppError
 
-from digitcore.classifier import DigitClassifier
+from digitcore.classifier import Classification, DigitClassifier
 from digitcore.data import LabeledImages, load_uci
 from digitcore.errors import CheckpointError, ConfigError, DatasetError
 from digitcore.evaluation import evaluate
 from digitcore.hub import SHIPPED_FOLDER, load_pretrained
 from digitcore.reader import DigitReader
-from digitcore.results import DigitScore, Mistake, Report
+from digitcore.reports import DigitScore, Mistake, Report
 from digitcore.ui import evaluate_api
 from digitcore.ui.evaluate_api import (
     DigitScoreJson,
@@ -23,8 +24,11 @@ from digitcore.ui.evaluate_api import (
     evaluation_errors,
     find_classifier,
     find_dataset,
+    follow_measurement,
+    follow_robustness,
     iterate_download,
 )
+from train import evaluate as script
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +106,7 @@ def test_find_dataset_refuses_other_names_with_a_sentence(name):
 
 
 def test_iterate_download_tells_how_far_it_is(monkeypatch):
-    def download(root, progress):
+    def download(root, progress, splits):
         for i in range(5):
             progress("train-images", i / 5)
             time.sleep(0.02)
@@ -116,7 +120,7 @@ def test_iterate_download_tells_how_far_it_is(monkeypatch):
 
 
 def test_iterate_download_passes_the_failure_on(monkeypatch):
-    def download(root, progress):
+    def download(root, progress, splits):
         raise DatasetError("no mirror answers")
 
     monkeypatch.setattr(evaluate_api, "download_mnist", download)
@@ -127,7 +131,7 @@ def test_iterate_download_passes_the_failure_on(monkeypatch):
 def test_iterate_download_closed_breaks_the_download_off(monkeypatch):
     ended = threading.Event()
 
-    def download(root, progress):
+    def download(root, progress, splits):
         try:
             while True:
                 progress("train-images", 0.5)
@@ -205,3 +209,114 @@ def test_endpoint_refuses_with_a_sentence(client, arguments, words):
 
 def test_endpoint_takes_a_whole_number_as_json_writes_it(client):
     assert client.predict(dataset="uci", checkpoint="seed", limit=20.0, api_name="/evaluate")["n"] == 20
+
+
+class SlowClassifier:
+    """Reads the right digit off a pixel, slowly, and counts its calls."""
+
+    def __init__(self, label: str = "slow@0000000", delay_s: float = 0.02) -> None:
+        self.label, self.delay_s, self.n_calls = label, delay_s, 0
+
+    def classify(self, images):
+        self.n_calls += 1
+        time.sleep(self.delay_s)
+        return Classification(np.eye(10, dtype=np.float32)[images[:, 0, 0] % 10], np.ones(len(images), np.float32))
+
+
+def plant_right(n: int = 1280) -> LabeledImages:
+    images = np.zeros((n, 28, 28), np.uint8)
+    images[:, 0, 0] = np.arange(n) % 10
+    return LabeledImages(images, np.arange(n) % 10, "planted")
+
+
+def follow_in_threads(n: int, follow) -> list[list]:
+    seen = [[] for _ in range(n)]
+    threads = [threading.Thread(target=lambda each=each: each.extend(follow())) for each in seen]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    return seen
+
+
+def test_visitors_who_measure_the_same_share_the_work():
+    classifier, dataset = SlowClassifier(), plant_right()
+    seen = follow_in_threads(5, lambda: follow_measurement(dataset, [classifier]))
+    assert all(snapshots[-1].done and snapshots[-1].reports[0].accuracy == 1.0 for snapshots in seen)
+    # 1280 images are ten batches, for all five together.
+    assert classifier.n_calls == 10
+
+
+def test_visitors_who_measure_other_things_do_not_share():
+    first, second, dataset = SlowClassifier("a@1"), SlowClassifier("b@2"), plant_right(256)
+    keys = [(dataset, [first], 0), (dataset, [second], 0), (dataset, [first], 128), (plant_right(384), [first], 0)]
+    waiting = list(keys)
+    seen = follow_in_threads(4, lambda: follow_measurement(*waiting.pop()))
+    assert sorted((s[-1].reports[0].checkpoint, s[-1].reports[0].n) for s in seen) == [
+        ("a@1", 128), ("a@1", 256), ("a@1", 384), ("b@2", 256)]  # fmt: skip
+
+
+def test_visitors_who_run_the_suite_share_it():
+    classifier, dataset = SlowClassifier(delay_s=0.01), plant_right(64)
+    seen = follow_in_threads(3, lambda: follow_robustness(dataset, [classifier], (1.0,), 64))
+    assert all(reports[-1][0].done for reports in seen)
+    assert classifier.n_calls == 15  # the untouched images, then 14 kinds
+
+
+def test_follow_measurement_stopped_ends_for_this_visitor_alone():
+    classifier, dataset, stop = SlowClassifier(delay_s=0.05), plant_right(), threading.Event()
+    stopped: list = []
+
+    def follow_and_stop():
+        for snapshot in follow_measurement(dataset, [classifier], is_stopped=stop.is_set):
+            stopped.append(snapshot)
+            stop.set()
+
+    thread = threading.Thread(target=follow_and_stop)
+    thread.start()
+    *_, snapshot = follow_measurement(dataset, [classifier])
+    thread.join(5)
+    assert snapshot.done and stopped and not stopped[-1].done
+
+
+@pytest.mark.parametrize("follow", [follow_measurement, follow_robustness])
+@pytest.mark.parametrize("limit", [-1, 2.5, [1], None])
+def test_follow_refuses_a_nonsense_limit_at_once(follow, limit):
+    with pytest.raises(ConfigError, match="limit must be"):
+        follow(plant_right(10), [SlowClassifier()], limit=limit)
+
+
+def test_follow_robustness_refuses_strengths_with_a_sentence():
+    with pytest.raises(ConfigError, match="strength must be"):
+        list(follow_robustness(plant_right(10), [SlowClassifier()], (9.0,)))
+
+
+def test_follow_download_is_shared(monkeypatch):
+    calls = []
+
+    def download(root, progress, splits):
+        calls.append(splits)
+        for i in range(10):
+            progress("t10k-images", i / 10)
+            time.sleep(0.03)
+
+    monkeypatch.setattr(evaluate_api, "download_mnist", download)
+    monkeypatch.setattr(evaluate_api, "DOWNLOAD_STEP_S", 0.01)
+    seen = follow_in_threads(3, lambda: evaluate_api.follow_download())
+    assert calls == [("test",)] and all(steps[-1][0] == "t10k-images" for steps in seen)
+
+
+def test_endpoint_gives_the_numbers_that_the_command_prints(client, capsys):
+    last = client.submit(dataset="uci", checkpoint="seed", limit=200, api_name="/evaluate").result(timeout=60)
+    script.main(["seed", "--dataset", "uci", "--limit", "200", "--json"])
+    printed = json.loads(capsys.readouterr().out)
+    assert {name: printed[name] for name in last} | {"images_per_second": 0} == last | {"images_per_second": 0}
+
+
+def test_endpoint_serves_several_clients_at_once(client):
+    requests = [("uci", "seed"), ("uci", "seed"), ("uci", "digitnet"), ("uci", "seed")]
+    jobs = [client.submit(dataset=d, checkpoint=c, limit=600, api_name="/evaluate") for d, c in requests]
+    reports = [job.result(timeout=120) for job in jobs]
+    assert [report["checkpoint"].partition("@")[0] for report in reports] == [c for _, c in requests]
+    assert all(report["done"] and report["n"] == 600 for report in reports)
+    assert reports[0]["confusion"] == reports[1]["confusion"] == reports[3]["confusion"] != reports[2]["confusion"]

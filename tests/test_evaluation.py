@@ -1,6 +1,5 @@
 from collections.abc import Iterator
 from dataclasses import replace
-from math import sqrt
 
 import numpy as np
 import numpy.typing as npt
@@ -9,21 +8,21 @@ import pytest
 from digitcore.classifier import Classification
 from digitcore.data import LabeledImages
 from digitcore.errors import ConfigError
-from digitcore.evaluation import MAX_MISTAKES, evaluate, expected_calibration_error, wilson_interval
-from digitcore.results import Report
+from digitcore.evaluation import MAX_MISTAKES, evaluate, measure
+from digitcore.reports import Predictions, Report
 
 
 class PlantedClassifier:
-    """Reads digit and confidence off two pixels of each image: (0, 0) is the digit, (0, 1) the confidence in 1/255."""
+    """Reads digit and confidence in 1/255 off two pixels of each image: (row, 0) and (row, 1)."""
 
-    label = "planted@0000000"
-
-    def __init__(self) -> None:
+    def __init__(self, label: str = "planted@0000000", row: int = 0) -> None:
+        self.label = label
+        self.row = row
         self.batch_sizes: list[int] = []
 
     def classify(self, images: npt.NDArray[np.uint8]) -> Classification:
         self.batch_sizes.append(len(images))
-        predicted, confidences = images[:, 0, 0], images[:, 0, 1] / np.float32(255)
+        predicted, confidences = images[:, self.row, 0], images[:, self.row, 1] / np.float32(255)
         probs = np.repeat((1 - confidences)[:, None] / 9, 10, axis=1).astype(np.float32)
         probs[np.arange(len(images)), predicted] = confidences
         return Classification(probs, probs.max(axis=1))
@@ -70,37 +69,11 @@ def test_evaluate_five_images_by_hand():
     # Bins of width 1/15: 255, 250 share the last with accuracy 1/2; 230 (0.902), 204 (0.8) and 153 (0.6) stand alone.
     ece = (abs(255 / 255 + 250 / 255 - 1) + 230 / 255 + (1 - 204 / 255) + (1 - 153 / 255)) / 5
     assert report.ece == pytest.approx(ece, abs=1e-6)
-
-
-@pytest.mark.parametrize(("n_correct", "n"), [(0, 1), (1, 1), (3, 5), (1797, 1797), (9950, 10_000)])
-def test_wilson_interval_against_its_formula(n_correct, n):
-    z, share = 1.959963984540054, n_correct / n
-    centre = (share + z * z / (2 * n)) / (1 + z * z / n)
-    half = z / (1 + z * z / n) * sqrt(share * (1 - share) / n + z * z / (4 * n * n))
-    assert wilson_interval(n_correct, n) == pytest.approx((centre - half, centre + half), abs=1e-9)
-
-
-def test_wilson_interval_of_nothing_says_nothing():
-    assert wilson_interval(0, 0) == (0.0, 1.0)
-
-
-def test_expected_calibration_error_against_loops():
-    rng = np.random.default_rng(1)
-    confidences = rng.random(1000).astype(np.float32)
-    confidences[:15] = np.arange(1, 16) / 15  # on the edges
-    correct = rng.random(1000) < confidences**2
-    expected = 0.0
-    for m in range(15):
-        members = [i for i, c in enumerate(confidences) if m / 15 < float(c) <= (m + 1) / 15]
-        if members:
-            accuracy = sum(bool(correct[i]) for i in members) / len(members)
-            confidence = sum(float(confidences[i]) for i in members) / len(members)
-            expected += len(members) / 1000 * abs(accuracy - confidence)
-    assert expected_calibration_error(confidences, correct) == pytest.approx(expected, abs=1e-9)
-
-
-def test_expected_calibration_error_without_images():
-    assert expected_calibration_error(np.zeros(0, np.float32), np.zeros(0, bool)) == 0.0
+    assert [each.n for each in report.reliability if each.n] == [1, 1, 1, 2]
+    # Right: 255, 204, 153. Wrong: 250, 230. Of the six pairs, only 255 lies above both.
+    assert report.auroc == pytest.approx(2 / 6)
+    assert [(p.coverage, p.risk) for p in report.risk_coverage if p.threshold in (0.0, 0.9, 0.99)] == [
+        (1.0, 2 / 5), (3 / 5, 2 / 3), (1 / 5, 0.0)]  # fmt: skip
 
 
 def test_evaluate_scores_against_counting():
@@ -160,6 +133,8 @@ def test_evaluate_empty_dataset():
     assert report.confusion == ((0,) * 10,) * 10
     assert len(report.per_digit) == 10 and not report.mistakes
     assert report.images_per_second == 0.0 and classifier.batch_sizes == []
+    assert report.auroc is None and sum(each.n for each in report.reliability) == 0
+    assert all((point.coverage, point.risk) == (0.0, 0.0) for point in report.risk_coverage)
 
 
 @pytest.mark.parametrize(("limit", "n_total"), [(0, 5), (3, 3), (5, 5), (99, 5), (np.int64(2), 2)])
@@ -186,3 +161,83 @@ def test_evaluate_speed_counts_the_classifier_alone(monkeypatch):
     reports = list(evaluate(PlantedClassifier(), plant_random(40), batch_size=10, min_report_interval_s=0))
     # The clock ticks once a look: one second in each of the four calls, more in between.
     assert [report.images_per_second for report in reports] == [10.0] * 4
+
+
+def plant_two(n: int = 300, seed: int = 1) -> LabeledImages:
+    """What row 0 says, and what row 1 says."""
+    dataset = plant_random(n, seed)
+    other = plant_random(n, seed + 1).images[:, 0, :2]
+    dataset.images[:, 1, 0] = np.where(np.random.default_rng(seed).random(n) < 0.9, dataset.labels, other[:, 0])
+    dataset.images[:, 1, 1] = other[:, 1]
+    return dataset
+
+
+def test_measure_two_gives_each_its_own_report():
+    dataset = plant_two()
+    first, second = PlantedClassifier("a@1"), PlantedClassifier("b@2", row=1)
+    *_, snapshot = measure([first, second], dataset, batch_size=64)
+    for classifier, report in zip((first, second), snapshot.reports, strict=True):
+        alone = last(evaluate(classifier, dataset, batch_size=64))
+        assert replace(report, images_per_second=0.0) == replace(alone, images_per_second=0.0)
+    assert snapshot.done
+
+
+def test_measure_two_compares_them_as_counting_does():
+    dataset = plant_two()
+    *_, snapshot = measure([PlantedClassifier("a@1"), PlantedClassifier("b@2", row=1)], dataset)
+    right = [dataset.images[:, row, 0] == dataset.labels for row in (0, 1)]
+    counts = {(a, b): sum(1 for x, y in zip(*right, strict=True) if (x, y) == (a, b)) for a in (0, 1) for b in (0, 1)}
+    found = snapshot.comparison
+    assert (found.first, found.second, found.dataset, found.n) == ("a@1", "b@2", "uci", 300)
+    assert (found.n_both_right, found.n_only_first) == (counts[1, 1], counts[1, 0])
+    assert (found.n_only_second, found.n_both_wrong) == (counts[0, 1], counts[0, 0])
+    assert min(counts.values()) > 0, "the plant must hold every case"
+    first, second = snapshot.reports
+    assert found.difference == pytest.approx(second.accuracy - first.accuracy)
+    low, high = found.interval
+    assert low < found.difference < high and found.p_value < 0.05
+
+
+def test_measure_two_partial_snapshots_are_of_the_same_images():
+    snapshots = list(
+        measure([PlantedClassifier(), PlantedClassifier(row=1)], plant_two(), batch_size=100, min_report_interval_s=0)
+    )
+    assert [[report.n for report in snapshot.reports] for snapshot in snapshots] == [[100] * 2, [200] * 2, [300] * 2]
+    assert [snapshot.comparison.n for snapshot in snapshots] == [100, 200, 300]
+    assert [snapshot.done for snapshot in snapshots] == [False, False, True]
+
+
+def test_measure_predictions_stay_true_of_their_snapshot():
+    dataset = plant_random(300)
+    snapshots = list(measure([PlantedClassifier()], dataset, batch_size=100, min_report_interval_s=0))
+    for snapshot, n in zip(snapshots, (100, 200, 300), strict=True):
+        (predictions,) = snapshot.predictions
+        assert isinstance(predictions, Predictions) and len(predictions) == n
+        assert (predictions.predicted == dataset.images[:n, 0, 0]).all()
+        (report,) = snapshot.reports
+        cells = [len(predictions.indices_of(truth, read)) for truth in range(10) for read in range(10)]
+        assert cells == [count for row in report.confusion for count in row]
+        assert snapshot.comparison is None
+
+
+def test_measure_two_empty_dataset():
+    (snapshot,) = measure([PlantedClassifier(), PlantedClassifier()], plant([], [], []))
+    assert snapshot.done and snapshot.comparison.n == 0 and snapshot.comparison.p_value == 1.0
+
+
+@pytest.mark.parametrize("n", [0, 3])
+def test_measure_refuses_other_numbers_of_classifiers(n):
+    with pytest.raises(ConfigError, match="One checkpoint is evaluated, or two side by side"):
+        measure([PlantedClassifier()] * n, FIVE)
+
+
+@pytest.mark.parametrize(("digest", "expected"), [("c3f9adf", False), (None, True)])
+def test_measure_marks_disputed_labels_of_mnist_alone(monkeypatch, digest, expected):
+    """A data set of MNIST's size that is not MNIST by content has no disputed label, whatever its name."""
+    dataset = plant([1] * 10_000, [7] * 10_000, [200] * 947 + [255] + [200] * 9052)
+    dataset = replace(dataset, name="mnist")
+    monkeypatch.setattr("digitcore.label_errors.MNIST_DIGESTS", {"test": digest or dataset.digest()})
+    report = last(evaluate(PlantedClassifier(), dataset, batch_size=5000))
+    assert report.mistakes[0].index == 947
+    assert report.mistakes[0].disputed is expected
+    assert not any(mistake.disputed for mistake in report.mistakes[1:])

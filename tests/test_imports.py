@@ -13,6 +13,8 @@ ROOT = Path(__file__).resolve().parent.parent
 ARROWS = {
     "errors": (),
     "results": ("errors",),
+    "robustness_reports": ("results",),
+    "reports": ("robustness_reports",),
     "corruptions": ("errors",),
     "strokes": ("errors",),
     "imaging": ("results",),
@@ -47,17 +49,22 @@ ARROWS = {
     "hub_push": ("hub_errors",),
     "reader": ("classifier", "finding", "hub"),
     "live": ("reader",),
-    "evaluation": ("reader", "data", "corruptions", "strokes"),
+    "metrics": ("reports",),
+    "label_errors": ("data",),
+    "labeled_pictures": ("data", "segmentation", "cropping"),
+    "mnist_download": ("data",),
+    "evaluation": ("reader", "label_errors", "metrics", "strokes"),
+    "robustness": ("evaluation", "corruptions"),
     "training": ("segmentation", "data", "detection"),
-    "ui": ("live", "evaluation", "drawing"),
+    "ui": ("live", "robustness", "mnist_download", "labeled_pictures", "drawing"),
     "app": ("ui",),
-    "train": ("evaluation", "training", "hub", "hub_push"),
-    "benchmarks": ("evaluation", "training", "drawing"),
+    "train": ("robustness", "labeled_pictures", "training", "hub", "hub_push"),
+    "benchmarks": ("robustness", "training", "drawing"),
     "examples": ("imaging",),
 }
 # The package's own face: it names what users import.
 FACE = "digitcore/__init__.py"
-AT_START_NEVER = ("torchvision", "sklearn", "scipy", "digitcore.training", "kornia")
+AT_START_NEVER = ("torchvision", "sklearn", "scipy", "fastparquet", "digitcore.training", "kornia")
 
 
 def _source_files() -> list[Path]:

@@ -12,7 +12,7 @@ from digitcore.checkpoint import Checkpoint, CheckpointConfig
 from digitcore.classifier import DigitClassifier
 from digitcore.data import LabeledImages
 from digitcore.errors import ConfigError, DatasetError
-from digitcore.evaluation import measure_auroc
+from digitcore.metrics import measure_auroc
 from digitcore.model import DigitNet
 from digitcore.training import TrainConfig, TrainingSets, fit
 from digitcore.training.calibration import fit_platt

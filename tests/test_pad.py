@@ -1,10 +1,24 @@
 import base64
+import io
 
 import gradio as gr
 import numpy as np
 import pytest
+from PIL import Image
 
-from digitcore.ui.pad import MAX_DATA_URL_CHARS, MAX_HEIGHT_PX, MAX_WIDTH_PX, PNG_PREFIX, SketchPad, decode_drawing
+from digitcore.preprocessing import normalize_digit
+from digitcore.ui.pad import (
+    LAID_SCALE,
+    MAX_DATA_URL_CHARS,
+    MAX_HEIGHT_PX,
+    MAX_WIDTH_PX,
+    PAD_HEIGHT_PX,
+    PAD_WIDTH_PX,
+    PNG_PREFIX,
+    SketchPad,
+    decode_drawing,
+    lay_on_pad,
+)
 from tests.conftest import make_bomb
 from tests.drawn import draw_number, encode
 
@@ -56,6 +70,32 @@ def test_decode_drawing_refuses_anything_else_in_a_sentence(payload):
     with pytest.raises(gr.Error, match="Clear the pad and draw again") as caught:
         decode_drawing(payload)
     assert not caught.value.print_exception
+
+
+def on_paper(url: str) -> np.ndarray:
+    """What the pad sends of a laid picture: black on white."""
+    picture = Image.open(io.BytesIO(decode_drawing(url))).convert("RGBA")
+    paper = Image.new("RGBA", picture.size, "white")
+    return np.asarray(Image.alpha_composite(paper, picture).convert("L"))
+
+
+def test_lay_on_pad_gives_back_the_pixels():
+    image = np.random.default_rng(0).integers(0, 256, (28, 28)).astype(np.uint8)
+    paper = on_paper(lay_on_pad(image))
+    assert paper.shape == (PAD_HEIGHT_PX, PAD_WIDTH_PX)
+    top, left = (PAD_HEIGHT_PX - 28 * LAID_SCALE) // 2, (PAD_WIDTH_PX - 28 * LAID_SCALE) // 2
+    assert np.array_equal(255 - paper[top::LAID_SCALE, left::LAID_SCALE][:28, :28], image)
+    assert (paper[:top] == 255).all() and (paper[:, :left] == 255).all()
+
+
+def test_lay_on_pad_is_brought_back_to_the_same_image():
+    image = normalize_digit(255 - draw_number("7").min(axis=2))
+    again = normalize_digit(255 - on_paper(lay_on_pad(image)))
+    assert np.abs(again.astype(int) - image).mean() < 1
+
+
+def test_lay_on_pad_without_ink_is_empty_paper():
+    assert (on_paper(lay_on_pad(np.zeros((28, 28), np.uint8))) == 255).all()
 
 
 @pytest.mark.parametrize("payload", [None, ""])

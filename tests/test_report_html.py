@@ -1,89 +1,24 @@
-import base64
-import io
-import re
-from dataclasses import replace
-from html.parser import HTMLParser
-
-import numpy as np
 import pytest
-from PIL import Image
 
-from digitcore.results import DigitScore, Mistake, Report
+from digitcore.reports import RiskPoint, Snapshot
 from digitcore.ui.report_html import (
-    REPORT_CSS,
     RunState,
-    encode_png,
-    render_confusion,
-    render_download,
+    describe_comparison,
+    describe_threshold,
+    describe_time_left,
+    render_chart_tables,
     render_headline,
-    render_mistakes,
+    render_loading,
     render_note,
     render_per_digit,
+    render_threshold,
     render_waiting,
 )
-
-VOID = {"img"}
-CONFUSION = tuple(tuple(90 if t == r else 1 if r == (t + 1) % 10 else 0 for r in range(10)) for t in range(10))
-IMAGES = np.arange(1000, dtype=np.uint32)[:, None, None].astype(np.uint8) * np.ones((28, 28), np.uint8)
-
-
-class Elements(HTMLParser):
-    """Collects elements as (tag, attributes, text inside), and holds the markup to closing what it opens."""
-
-    def __init__(self, markup: str) -> None:
-        super().__init__()
-        self.found: list[tuple[str, dict[str, str | None], list[str]]] = []
-        self._open: list[tuple[str, dict[str, str | None], list[str]]] = []
-        self.feed(markup)
-        self.close()
-        assert not self._open, f"left open: {self._open}"
-
-    def handle_starttag(self, tag, attrs):
-        element = (tag, dict(attrs), [])
-        self.found.append(element)
-        if tag not in VOID:
-            self._open.append(element)
-
-    def handle_endtag(self, tag):
-        assert self._open.pop()[0] == tag
-
-    def handle_data(self, data):
-        for _, _, text in self._open:
-            text.append(data)
-
-    def all(self, tag: str, **attributes: str) -> list[tuple[dict[str, str | None], str]]:
-        wanted = {name.rstrip("_").replace("_", "-"): value for name, value in attributes.items()}
-        return [
-            (attrs, "".join(text).replace("\u00a0", " "))
-            for found, attrs, text in self.found
-            if found == tag and wanted.items() <= attrs.items()
-        ]
-
-
-def make_report(**changes) -> Report:
-    mistakes = tuple(Mistake(index, index % 10, (index + 1) % 10, 0.999 - index / 1000) for index in range(10))
-    report = Report(
-        dataset="mnist",
-        checkpoint="digitnet@1a2b3c4",
-        n=910,
-        n_total=1000,
-        n_correct=900,
-        interval=(0.9799, 0.994),
-        confusion=CONFUSION,
-        per_digit=tuple(DigitScore(0.5 + digit / 100, 0.75, 0.6, 91 + digit) for digit in range(10)),
-        ece=0.0123,
-        mistakes=mistakes,
-        images_per_second=5100.4,
-        done=False,
-    )
-    return replace(report, **changes)
-
-
-EMPTY = make_report(n=0, n_total=0, n_correct=0, interval=(0.0, 1.0), mistakes=(), images_per_second=0.0, done=True)
+from tests.planted_reports import EMPTY, LABELS, Elements, make_comparison, make_report, make_snapshot
 
 
 def test_render_headline_tells_the_figures():
-    elements = Elements(render_headline(make_report(), "MNIST test set", RunState.RUNNING))
+    elements = Elements(render_headline(make_snapshot(), "MNIST test set", RunState.RUNNING))
     ((_, section),) = elements.all("section")
     for words in (
         "98.90 %",
@@ -91,7 +26,8 @@ def test_render_headline_tells_the_figures():
         "digitnet@1a2b3c4 on MNIST test set",
         "10 of 910 wrong",
         "calibration error 1.23 %",
-        "910 of 1,000 images · 5,100 images a second",
+        "AUROC 0.970",
+        "910 of 1,000 images · 500 images a second · 2.00 ms a digit · about 0 s left",
     ):
         assert words in section
     ((bar, _),) = elements.all("div", role="progressbar")
@@ -108,91 +44,109 @@ def test_render_headline_tells_the_figures():
     ],
 )
 def test_render_headline_tells_the_state_and_announces_the_end_only(state, n, words, announced):
-    elements = Elements(render_headline(make_report(n=n, done=state is RunState.DONE), "MNIST test set", state))
-    assert elements.all("p", class_="report-rate")[0][1].startswith(words)
+    elements = Elements(render_headline(make_snapshot(n=n, done=state is RunState.DONE), "MNIST test set", state))
+    rate = elements.all("p", class_="report-rate")[0][1]
+    assert rate.startswith(words) and ("left" in rate) == (state is RunState.RUNNING)
     assert len(elements.all("p", role="status")) == announced
 
 
+def test_render_headline_of_two_checkpoints_shows_both_and_compares_them():
+    elements = Elements(render_headline(make_snapshot(2), "MNIST test set", RunState.RUNNING))
+    assert len(elements.all("div", class_="report-score")) == 2
+    ((_, sentence),) = elements.all("p", class_="report-comparison")
+    assert "McNemar" in sentence
+    # 2 ms each: both together read 250 images a second.
+    assert "250 images a second · 4.00 ms a digit" in elements.all("p", class_="report-rate")[0][1]
+
+
 def test_render_headline_of_an_empty_data_set():
-    assert "UCI digits is empty" in render_headline(EMPTY, "UCI digits", RunState.DONE)
+    assert "UCI digits is empty" in render_headline(Snapshot((EMPTY,), None, ()), "UCI digits", RunState.DONE)
 
 
-def test_render_confusion_is_a_table_with_scopes_and_the_counts():
-    elements = Elements(render_confusion(make_report()))
-    columns = [text for _, text in elements.all("th", scope="col")]
-    rows = [text for _, text in elements.all("th", scope="row")]
-    assert columns == rows == [str(digit) for digit in range(10)]
-    cells = [(attrs["class"], int(text), attrs["title"]) for attrs, text in elements.all("td") if text]
-    assert [count for _, count, _ in cells] == [count for row in CONFUSION for count in row]
-    assert [kind for kind, _, _ in cells[:3]] == ["right", "wrong", "none"]
-    assert cells[1][2].replace("\u00a0", " ") == "0 read as 1: 1 of 91 (1.10 %)"
-    assert elements.all("caption")
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        (
+            {},
+            "seed@5d6e7f8 is right 2.20 percentage points less often than digitnet@1a2b3c4 (95 % interval of the "
+            "difference \u22123.40 to \u22121.00), more than chance explains (McNemar's exact test, p < 0.001). Of 910 "
+            "images 25 are read right by digitnet@1a2b3c4 alone, 5 by seed@5d6e7f8 alone, 5 by neither.",
+        ),
+        (
+            {"n_only_first": 5, "n_only_second": 25, "interval": (0.01, 0.034)},
+            "seed@5d6e7f8 is right 2.20 percentage points more often than digitnet@1a2b3c4 (95 % interval of the "
+            "difference +1.00 to +3.40)",
+        ),
+        (
+            {"n_only_first": 15, "n_only_second": 15, "p_value": 1.0},
+            "seed@5d6e7f8 and digitnet@1a2b3c4 are right equally often",
+        ),
+        ({"p_value": 0.0501}, "no more than chance explains (McNemar's exact test, p = 0.050)"),
+        ({"p_value": 0.0499}, ", more than chance explains (McNemar's exact test, p = 0.050)"),
+    ],
+)
+def test_describe_comparison(changes, words):
+    assert words in describe_comparison(make_comparison(**changes))
 
 
-def test_render_confusion_shades_by_share_of_the_row_and_of_the_largest_error():
-    confusion = [[0] * 10 for _ in range(10)]
-    confusion[0][:3] = [5, 4, 1]
-    shades = re.findall(r'class="(\w+)" style="--shade: ([\d.]+)"', render_confusion(make_report(confusion=confusion)))
-    assert shades[:4] == [("right", "0.50"), ("wrong", "1.00"), ("wrong", "0.50"), ("none", "0.00")]
-    assert all(shade == ("none", "0.00") or shade == ("right", "0.00") for shade in shades[10:])
+@pytest.mark.parametrize(
+    ("seconds", "words"), [(0.2, "about 0 s left"), (14.6, "about 15 s left"), (600.0, "about 10 min left")]
+)
+def test_describe_time_left(seconds, words):
+    assert describe_time_left(seconds) == words
 
 
-def test_render_confusion_before_the_first_image():
-    zeros = ((0,) * 10,) * 10
-    assert "wrong" not in render_confusion(make_report(confusion=zeros, n=0, n_correct=0))
+@pytest.mark.parametrize(
+    ("labels", "points", "sentence"),
+    [
+        (
+            LABELS[:1],
+            [RiskPoint(0.9, 0.9961, 0.0005)],
+            "At 0.9 it answers 99.6 % and errs on 0.05 % of what it answers.",
+        ),
+        (LABELS[:1], [RiskPoint(0.0, 1.0, 0.01)], "At 0 it answers 100.0 % and errs on 1.00 % of what it answers."),
+        (
+            LABELS[:1],
+            [RiskPoint(0.1, 0.9999, 0.01)],
+            "At 0.1 it answers 99.99 % and errs on 1.00 % of what it answers.",
+        ),
+        (LABELS[:1], [RiskPoint(0.999, 0.0, 0.0)], "At 0.999 it answers nothing."),
+        (
+            LABELS,
+            [RiskPoint(0.9, 0.99, 0.001), RiskPoint(0.9, 0.95, 0.002)],
+            "At 0.9 digitnet@1a2b3c4 answers 99.0 % and errs on 0.10 % of what it answers; "
+            "seed@5d6e7f8 answers 95.0 % and errs on 0.20 % of what it answers.",
+        ),
+    ],
+)
+def test_describe_threshold(labels, points, sentence):
+    assert describe_threshold(labels, points).replace("\u00a0", " ") == sentence
+    assert Elements(render_threshold(labels, points)).all("p", role="status")
 
 
 def test_render_per_digit_is_a_table_with_scopes_and_the_scores():
-    elements = Elements(render_per_digit(make_report()))
+    elements = Elements(render_per_digit([make_report()]))
     assert [text for _, text in elements.all("th", scope="col")] == ["Digit", "Precision", "Recall", "F1", "Images"]
     cells = [text for _, text in elements.all("td")]
     assert len(cells) == 40
     assert cells[4:8] == ["51.00", "75.00", "60.00", "92"]
 
 
-def test_render_mistakes_shows_each_with_truth_reading_and_confidence():
-    elements = Elements(render_mistakes(make_report(), IMAGES))
-    assert elements.all("h3")[0][1] == "The 10 mistakes, most confident first"
-    captions = [text for _, text in elements.all("figcaption")]
-    assert len(captions) == 10
-    assert captions[0] == "0 → 1over 99 %" and captions[9] == "9 → 099 %"
-    assert all(attrs["alt"] for attrs, _ in elements.all("img"))
-    assert elements.all("figure")[3][0]["title"] == "Image 3: a 3 read as 4"
+def test_render_per_digit_of_two_checkpoints_names_them():
+    captions = [text for _, text in Elements(render_per_digit(make_snapshot(2).reports)).all("caption")]
+    assert [label for label in LABELS for text in captions if label in text] == list(LABELS)
 
 
-def test_render_mistakes_shows_the_picture_of_the_index():
-    elements = Elements(render_mistakes(make_report(mistakes=(Mistake(77, 1, 7, 0.9),)), IMAGES))
-    source = elements.all("img")[0][0]["src"]
-    picture = np.asarray(Image.open(io.BytesIO(base64.b64decode(source.partition(",")[2]))))
-    assert np.array_equal(picture, IMAGES[77])
+def test_render_chart_tables_hold_the_figures_and_leave_empty_bins_out():
+    elements = Elements(render_chart_tables([make_report()]))
+    rows = [text for _, text in elements.all("tr")]
+    assert "0.997.00 %0.40 %" in rows
+    assert "0.75–1.0090098.00 %99.60 %" in rows
+    assert not any(row.startswith("0.00–0.50") for row in rows)
 
 
-@pytest.mark.parametrize(
-    ("n_wrong", "n_listed", "heading"),
-    [
-        (1, 1, "The one mistake"),
-        (10, 10, "The 10 mistakes, most confident first"),
-        (10, 4, "The 4 most confident of 10 mistakes"),
-        (1234, 10, "The 10 most confident of 1,234 mistakes"),
-    ],
-)
-def test_render_mistakes_says_how_many_there_are(n_wrong, n_listed, heading):
-    report = make_report(n=5000, n_total=5000, n_correct=5000 - n_wrong)
-    report = replace(report, mistakes=report.mistakes[: min(n_wrong, 10)])
-    elements = Elements(render_mistakes(report, IMAGES, max_pictures=n_listed))
-    assert elements.all("h3")[0][1] == heading
-    assert len(elements.all("figure")) == n_listed
-
-
-def test_render_mistakes_without_any():
-    perfect = make_report(n_correct=910, mistakes=())
-    assert "No mistakes so far." in render_mistakes(perfect, IMAGES)
-    assert "No mistakes." in render_mistakes(replace(perfect, n=1000, n_correct=1000, done=True), IMAGES)
-    assert render_mistakes(EMPTY, IMAGES) == ""
-
-
-def test_render_download_is_a_progress_bar():
-    elements = Elements(render_download("train-images", 0.425))
+def test_render_loading_is_a_progress_bar():
+    elements = Elements(render_loading("Downloading MNIST", "train-images", 0.425))
     ((bar, _),) = elements.all("div", role="progressbar")
     assert bar["aria-valuenow"] == "42.5"
     assert "train-images" in bar["aria-valuetext"]
@@ -204,8 +158,11 @@ def test_render_download_is_a_progress_bar():
         render_note("<script>alert(1)</script> & co"),
         render_note('"><img src=x onerror=alert(1)>', is_problem=True),
         render_waiting("<b>bold</b>"),
-        render_headline(make_report(checkpoint="<i>x</i>@1"), "<u>set</u>", RunState.DONE),
-        render_download("<script>", 0.1),
+        render_headline(make_snapshot(2), "<u>set</u>", RunState.DONE),
+        render_per_digit([make_report(checkpoint="<i>x</i>@1")] * 2),
+        render_chart_tables([make_report(checkpoint="<i>x</i>@1")]),
+        render_threshold(("<b>a</b>", "<b>b</b>"), [RiskPoint(0.5, 1.0, 0.0)] * 2),
+        render_loading("<b>", "<script>", 0.1),
     ],
 )
 def test_what_comes_from_outside_is_escaped(markup):
@@ -222,25 +179,3 @@ def test_render_note_problem_is_announced_and_nothing_gives_nothing():
 def test_render_note_folds_the_cause_away():
     elements = Elements(render_note("Offline.", is_problem=True, cause="<urlopen error>"))
     assert elements.all("details")[0][1] == "Cause<urlopen error>"
-
-
-def test_encode_png_round_trip():
-    image = np.random.default_rng(0).integers(0, 256, (28, 28)).astype(np.uint8)
-    picture = Image.open(io.BytesIO(base64.b64decode(encode_png(image).removeprefix("data:image/png;base64,"))))
-    assert np.array_equal(np.asarray(picture), image)
-
-
-@pytest.mark.parametrize(("paint", "max_alpha"), [((0, 114, 178), 0.5), ((213, 94, 0), 0.6)])
-@pytest.mark.parametrize(("ground", "text"), [("faf9f7", "1f1d1b"), ("141312", "f3f0ec")])
-def test_report_colours_keep_text_readable(paint, max_alpha, ground, text):
-    """WCAG's contrast of the text on the darkest shade, on the app's light and dark ground."""
-
-    def luminance(rgb):
-        linear = [c / 12.92 if c <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4 for c in (v / 255 for v in rgb)]
-        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-
-    ground_rgb, text_rgb = bytes.fromhex(ground), bytes.fromhex(text)
-    shaded = [max_alpha * p + (1 - max_alpha) * g for p, g in zip(paint, ground_rgb, strict=True)]
-    light, dark = sorted((luminance(shaded), luminance(text_rgb)), reverse=True)
-    assert (light + 0.05) / (dark + 0.05) >= 4.5
-    assert f"rgb({paint[0]} {paint[1]} {paint[2]} / calc(" in REPORT_CSS

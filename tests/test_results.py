@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from digitcore.results import Box, Candidate, Digit, DigitScore, Mistake, Reading, Reason, Rejected, Report, Timings
+from digitcore.results import Box, Candidate, Digit, Reading, Reason, Rejected, Timings
 
 
 def _probs(value: int, confidence: float, second: int | None = None) -> tuple[float, ...]:
@@ -90,33 +90,3 @@ def test_digit_checks_its_invariants(fields, words):
 def test_candidate_checks_its_ink(ink):
     with pytest.raises(ValueError, match="ink"):
         Candidate(Box(0, 0, 3, 3), ink)
-
-
-def test_report_to_dict_is_the_contract():
-    report = Report(
-        dataset="uci",
-        checkpoint="seed@0000000",
-        n=2,
-        n_total=4,
-        n_correct=1,
-        interval=(0.0945, 0.9055),
-        confusion=((1,) + (0,) * 9,) * 10,
-        per_digit=(DigitScore(1.0, 0.5, 2 / 3, 2),) * 10,
-        ece=0.25,
-        mistakes=(Mistake(3, 7, 1, 0.91234),),
-        images_per_second=5100.4,
-        done=False,
-    )
-    fields = json.loads(json.dumps(report.to_dict()))
-    assert list(fields) == [
-        *("dataset", "checkpoint", "n", "n_total", "n_correct", "accuracy", "interval", "confusion"),
-        *("per_digit", "ece", "mistakes", "done", "images_per_second"),
-    ]
-    assert fields["accuracy"] == 0.5 and fields["images_per_second"] == 5100
-    assert fields["per_digit"][0] == {"precision": 1.0, "recall": 0.5, "f1": 0.6667, "support": 2}
-    assert fields["mistakes"] == [{"index": 3, "truth": 7, "predicted": 1, "confidence": 0.9123}]
-
-
-def test_report_checks_its_counts():
-    with pytest.raises(ValueError, match="n_correct"):
-        Report("uci", "seed@0", 1, 4, 2, (0.0, 1.0), (), (), 0.0, (), 0.0, False)

@@ -27,8 +27,16 @@ def test_the_handler_answers_with_html_for_a_drawing_and_for_none(demo):
     from tests.drawn import draw_number, encode
 
     (fn,) = demo.fns.values()
-    assert "Draw a digit" in fn.fn(None)
-    assert '<span class="dc-line">72</span>' in fn.fn(encode(draw_number("72")))
+    assert "Draw a digit" in fn.fn(None)[0]
+    assert '<span class="dc-line">72</span>' in fn.fn(encode(draw_number("72")))[0]
+
+
+def test_the_note_on_what_lies_on_the_pad_goes_with_it(demo):
+    from tests.drawn import draw_number, encode
+
+    (fn,) = demo.fns.values()
+    assert fn.fn(encode(draw_number("72")))[1] == gr.skip()
+    assert fn.fn(None)[1] == ""
 
 
 def test_a_picture_that_cannot_be_decoded_is_a_sentence(demo):

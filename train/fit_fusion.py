@@ -20,10 +20,10 @@ from digitcore.classifier import DigitClassifier
 from digitcore.data import load_mnist, split_train
 from digitcore.detection import PageDetector
 from digitcore.errors import DigitcoreError
-from digitcore.evaluation import expected_calibration_error, measure_auroc
 from digitcore.fusion import FITTED_WEIGHTS, FusionWeights, fuse_classes, fuse_presence
 from digitcore.hub import DEFAULT_DETECTOR, load_pretrained
 from digitcore.merging import DetectionConfig
+from digitcore.metrics import expected_calibration_error, measure_auroc
 from digitcore.training.fusion_fit import Evidence, fit_weights, gather_evidence, keep_page_alone, measure_classes
 from digitcore.training.glyphs import DigitGlyphs
 from digitcore.training.pages import Page, PageConfig, PageMaker

@@ -1,4 +1,4 @@
-"""What `train.evaluate` measures beside the report: corruptions, other people's digits, what is no digit, cost."""
+"""What `train.evaluate` measures beside the report: other people's digits, what is no digit, cost."""
 
 import time
 import zipfile
@@ -14,12 +14,12 @@ from digitcore.classifier import DigitClassifier
 from digitcore.data import LabeledImages
 from digitcore.detection import PageDetector
 from digitcore.errors import DatasetError
-from digitcore.evaluation import measure_auroc, measure_corruptions, measure_error
+from digitcore.evaluation import measure_error
 from digitcore.hub import DEFAULT_DETECTOR, load_pretrained
+from digitcore.metrics import measure_auroc
 from digitcore.model import count_multiply_adds, count_parameters
 from digitcore.preprocessing import normalize_digits
 from digitcore.reader import DigitReader
-from digitcore.results import CorruptionErrors
 from digitcore.strokes import RecordedDrawing, draw_single, load_digit_strokes, load_strokes
 
 DIGIT_STROKES_NAME, LETTER_STROKES_NAME = "digits_strokes.json", "letters_strokes.json"
@@ -37,28 +37,43 @@ class Figure:
 
 
 @dataclass(frozen=True, slots=True)
-class Suite:
-    """All figures beside the report; what was not asked for is empty or None.
+class Cost:
+    """What a network takes.
 
     Attributes:
-        corruptions: errors on the corrupted images of the data set.
-        digits: error on each set of other people's digits.
-        not_digits: AUROC of `is_digit`, the data set's images against each set of what is no digit.
-        sketches: share of recorded single digits that `DigitReader.read_sketch` does not read as they are.
-        letters: AUROC of `is_digit`, the data set's images against recorded letters less the look-alikes.
         n_parameters: of the network.
         n_multiply_adds: for one image.
         seconds: in which one call read all images of the data set.
     """
 
-    corruptions: CorruptionErrors
-    digits: tuple[Figure, ...]
-    not_digits: tuple[Figure, ...]
-    sketches: Figure | None
-    letters: Figure | None
     n_parameters: int
     n_multiply_adds: int
     seconds: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON types only."""
+        return {
+            "n_parameters": self.n_parameters,
+            "n_multiply_adds": self.n_multiply_adds,
+            "seconds": round(self.seconds, 3),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class OtherFigures:
+    """The figures of the other sets; those of what was not named are empty or None.
+
+    Attributes:
+        digits: error on each set of other people's digits.
+        not_digits: AUROC of `is_digit`, the data set's images against each set of what is no digit.
+        sketches: share of recorded single digits that `DigitReader.read_sketch` does not read as they are.
+        letters: AUROC of `is_digit`, the data set's images against recorded letters less the look-alikes.
+    """
+
+    digits: tuple[Figure, ...] = ()
+    not_digits: tuple[Figure, ...] = ()
+    sketches: Figure | None = None
+    letters: Figure | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types only; what was not measured is left out."""
@@ -68,13 +83,7 @@ class Suite:
             "sketches": {"n": self.sketches.n, "error": round(self.sketches.value, 6)} if self.sketches else {},
             "letters": {"n": self.letters.n, "auroc": round(self.letters.value, 6)} if self.letters else {},
         }
-        return {
-            "corruptions": self.corruptions.to_dict(),
-            **{name: figures for name, figures in sets.items() if figures},
-            "n_parameters": self.n_parameters,
-            "n_multiply_adds": self.n_multiply_adds,
-            "seconds": round(self.seconds, 3),
-        }
+        return {name: figures for name, figures in sets.items() if figures}
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,29 +129,36 @@ def load_other_sets(digits: Path | None, not_digits: Path | None, strokes: Path 
     )
 
 
-def measure_suite(classifier: DigitClassifier, dataset: LabeledImages, others: OtherSets) -> Suite:
-    """Measure all figures beside the report.
+def measure_cost(classifier: DigitClassifier, dataset: LabeledImages) -> Cost:
+    """Count what the network is made of, and time it.
 
     Args:
         classifier: what is measured; it should have been used before, or `seconds` includes its start.
-        dataset: at least one image; the digits that what is no digit is told from.
-        others: what was named beside it.
+        dataset: what one call reads.
     """
     started = time.perf_counter()
-    is_digit = classifier.classify(dataset.images).is_digit
+    classifier.classify(dataset.images)
     seconds = time.perf_counter() - started
     model = classifier.checkpoint.model
-    return Suite(
-        corruptions=measure_corruptions(classifier, dataset),
+    return Cost(count_parameters(model), count_multiply_adds(model), seconds)
+
+
+def measure_other_sets(classifier: DigitClassifier, dataset: LabeledImages, others: OtherSets) -> OtherFigures:
+    """Measure what was named beside the data set.
+
+    Args:
+        classifier: what is measured.
+        dataset: at least one image; the digits that what is no digit is told from.
+        others: what was named.
+    """
+    is_digit = classifier.classify(dataset.images).is_digit if others.not_digits or others.letters else np.zeros(0)
+    return OtherFigures(
         digits=tuple(Figure(d.name, len(d), measure_error(classifier, d)) for d in others.digits),
         not_digits=tuple(_measure_refusal(classifier, is_digit, name, images) for name, images in others.not_digits),
         sketches=_measure_sketches(classifier, others.sketches) if others.sketches else None,
         letters=_measure_refusal(classifier, is_digit, "letters", _draw_images(others.letters))
         if others.letters
         else None,
-        n_parameters=count_parameters(model),
-        n_multiply_adds=count_multiply_adds(model),
-        seconds=seconds,
     )
 
 

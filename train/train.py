@@ -34,7 +34,8 @@ from digitcore.classifier import DigitClassifier
 from digitcore.data import LabeledImages, load_mnist, load_uci
 from digitcore.device import autocast_dtype, describe_device, pick_device
 from digitcore.errors import CheckpointError, ConfigError, DigitcoreError
-from digitcore.evaluation import evaluate, measure_auroc
+from digitcore.evaluation import evaluate
+from digitcore.metrics import measure_auroc
 from digitcore.model import count_multiply_adds, count_parameters
 from digitcore.training import (
     PRESETS,

@@ -9,13 +9,14 @@ from starlette.routing import BaseRoute
 
 from digitcore.device import describe_device
 from digitcore.live import LiveReader
+from digitcore.metrics import prepare
 from digitcore.reader import DigitReader
 from digitcore.ui.accuracy_tab import build_accuracy_tab
 from digitcore.ui.api import register_api
 from digitcore.ui.evaluate_api import register_evaluate_api
 from digitcore.ui.guards import MAX_FILE_SIZE
 from digitcore.ui.photo_tab import build_photo_tab
-from digitcore.ui.sketch_tab import build_sketch_tab
+from digitcore.ui.sketch_tab import TAB_ID, build_sketch_tab
 from digitcore.ui.theme import CSS_PATHS, ICON_PATH, make_theme
 
 TITLE = "digitcore"
@@ -34,13 +35,13 @@ def build_app(reader: DigitReader) -> gr.Blocks:
     """
     with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=DELETE_CACHE_S, fill_width=False) as demo:
         gr.HTML(render_header(), apply_default_css=False, js_on_load=None)
-        with gr.Tabs(elem_id="tabs"):
-            with gr.Tab("Sketch", id="sketch"):
-                build_sketch_tab(reader)
+        with gr.Tabs(elem_id="tabs") as tabs:
+            with gr.Tab("Sketch", id=TAB_ID):
+                sketch = build_sketch_tab(reader)
             with gr.Tab("Photo", id="photo"):
                 build_photo_tab(reader)
-            with gr.Tab("Accuracy", id="accuracy") as accuracy:
-                build_accuracy_tab(reader, accuracy)
+            with gr.Tab("Accuracy", id="accuracy", elem_id="accuracy") as accuracy:
+                build_accuracy_tab(reader, tabs, accuracy, sketch)
         footer = gr.HTML(render_footer(reader), apply_default_css=False, js_on_load=None)
         if isinstance(reader, LiveReader):
             # What answers may be another checkpoint by the time that a page is opened.
@@ -54,6 +55,8 @@ def build_app(reader: DigitReader) -> gr.Blocks:
             )
         register_api(reader)
         register_evaluate_api(reader)
+        # It takes a second or two, as does the visitor's first look at the page: no report is kept waiting for it.
+        demo.load(prepare, queue=False, show_progress="hidden", api_visibility="private")
     demo.queue(max_size=MAX_QUEUE, default_concurrency_limit=2)
     return demo
 

@@ -5,7 +5,7 @@ A name never leads to a path of the server: it is a data set's, a shipped checkp
 
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from functools import lru_cache
@@ -16,21 +16,32 @@ import gradio as gr
 
 from digitcore.checkpoint import WEIGHTS_NAME
 from digitcore.classifier import DigitClassifier
-from digitcore.data import LabeledImages, download_mnist, find_mnist, load_mnist, load_uci
+from digitcore.data import LabeledImages, find_mnist, load_mnist, load_uci
 from digitcore.errors import CheckpointError, DatasetError, DigitcoreError
-from digitcore.evaluation import evaluate
+from digitcore.evaluation import check_count, measure
 from digitcore.hub import REPO_PATTERN, SHIPPED_NAMES, load_named, pull, resolve_checkpoint
+from digitcore.mnist_download import download_mnist
 from digitcore.reader import DigitReader
+from digitcore.reports import Snapshot
+from digitcore.robustness import FIXED_STRENGTH, SUITE_LIMIT, measure_robustness
+from digitcore.robustness_reports import RobustnessReport
+from digitcore.ui.shared_runs import SharedRuns
 
 logger = logging.getLogger(__name__)
 
 DATASET_TITLES = {"mnist": "MNIST test set", "uci": "UCI digits"}
-# Evaluations take turns, the tab's and the endpoint's alike; sketches do not wait for them.
-EVALUATE_QUEUE = {"concurrency_id": "evaluate", "concurrency_limit": 1}
+# Visitors who follow a run, the tab's and the endpoint's alike: each holds one of Gradio's 40 threads while it waits
+# for the next report, and sketches need some too. The work itself is shared, or takes turns (`shared_runs`).
+EVALUATE_QUEUE = {"concurrency_id": "evaluate", "concurrency_limit": 16}
 # Of at most 16 MB each.
 MAX_LOADED_CLASSIFIERS = 4
 DOWNLOAD_STEP_S = 0.25
 UNEXPECTED = "The evaluation failed because of a fault on our side. Try again, or try another checkpoint or data set."
+
+
+_RUNS: SharedRuns[Any] = SharedRuns()
+# Apart from the others: a download does not use the machine, and need not wait for its turn.
+_DOWNLOADS: SharedRuns[tuple[str, float]] = SharedRuns()
 
 
 class DigitScoreJson(TypedDict):
@@ -49,6 +60,25 @@ class MistakeJson(TypedDict):
     truth: int
     predicted: int
     confidence: float
+    disputed: bool
+
+
+class ReliabilityBinJson(TypedDict):
+    """`ReliabilityBin.to_dict()`."""
+
+    low: float
+    high: float
+    n: int
+    confidence: float
+    accuracy: float
+
+
+class RiskPointJson(TypedDict):
+    """`RiskPoint.to_dict()`."""
+
+    threshold: float
+    coverage: float
+    risk: float
 
 
 class ReportJson(TypedDict):
@@ -67,6 +97,9 @@ class ReportJson(TypedDict):
     mistakes: list[MistakeJson]
     done: bool
     images_per_second: int
+    auroc: float | None
+    reliability: list[ReliabilityBinJson]
+    risk_coverage: list[RiskPointJson]
 
 
 def find_classifier(reader: DigitReader, name: str) -> DigitClassifier:
@@ -108,17 +141,85 @@ def find_dataset(name: str) -> LabeledImages:
     if name == "uci":
         return _load_uci()
     if name == "mnist":
-        folder = find_mnist()
+        folder = find_mnist(split="test")
         return load_mnist("test") if folder is None else _load_mnist_test(folder)
     known = " or ".join(f'"{each}"' for each in sorted(DATASET_TITLES, reverse=True))
     raise DatasetError(f"There is no data set {name!r}. Use {known}.")
 
 
-def iterate_download() -> Iterator[tuple[str, float]]:
-    """Download MNIST, yielding what is being fetched and how much is done, 0 to 1; closing it breaks the download off.
+def follow_measurement(
+    dataset: LabeledImages,
+    classifiers: Sequence[DigitClassifier],
+    limit: int = 0,
+    is_stopped: Callable[[], bool] = lambda: False,
+) -> Iterator[Snapshot]:
+    """Evaluate one checkpoint or two, together with whoever evaluates the same at this moment.
+
+    Args:
+        dataset: told by its content.
+        classifiers: told by their labels.
+        limit: as for `evaluation.measure`.
+        is_stopped: True ends it within `shared_runs.POLL_S`, for this visitor alone.
+
+    Returns:
+        A generator of the newest snapshots, the last one `done` unless it was stopped.
 
     Raises:
-        DatasetError: if no mirror gives it.
+        ConfigError: at once, if `limit` is not a whole number in range; what is wrong else, on the first step.
+    """
+    check_count("limit", limit, least=0)
+    key = ("measure", dataset.name, dataset.digest(), tuple(c.label for c in classifiers), int(limit))
+    return _RUNS.follow(key, lambda: measure(classifiers, dataset, limit), is_stopped)
+
+
+def follow_robustness(
+    dataset: LabeledImages,
+    classifiers: Sequence[DigitClassifier],
+    strengths: Sequence[float] = (FIXED_STRENGTH,),
+    limit: int = SUITE_LIMIT,
+    is_stopped: Callable[[], bool] = lambda: False,
+) -> Iterator[tuple[RobustnessReport, ...]]:
+    """Run the robustness suite, together with whoever runs the same at this moment.
+
+    Args:
+        dataset: told by its content.
+        classifiers: told by their labels.
+        strengths: as for `robustness.measure_robustness`.
+        limit: likewise.
+        is_stopped: as for `follow_measurement`.
+
+    Returns:
+        A generator of the newest reports, one for each checkpoint, the last ones `done` unless it was stopped.
+
+    Raises:
+        ConfigError: at once, if `limit` is not a whole number in range; what is wrong else, on the first step.
+    """
+    check_count("limit", limit, least=0)
+    labels = tuple(c.label for c in classifiers)
+    key = ("robustness", dataset.name, dataset.digest(), labels, tuple(strengths), int(limit))
+    return _RUNS.follow(key, lambda: measure_robustness(classifiers, dataset, strengths, limit=limit), is_stopped)
+
+
+def follow_download(is_stopped: Callable[[], bool] = lambda: False) -> Iterator[tuple[str, float]]:
+    """Download MNIST's test set, together with whoever does so at this moment.
+
+    Args:
+        is_stopped: as for `follow_measurement`; the download is broken off when nobody waits for it any more.
+
+    Returns:
+        A generator of what is being fetched and how much of the whole is done, 0 to 1.
+
+    Raises:
+        DatasetError: if nobody gives it.
+    """
+    return _DOWNLOADS.follow("mnist", iterate_download, is_stopped)
+
+
+def iterate_download() -> Iterator[tuple[str, float]]:
+    """Download MNIST's test set, yielding what is being fetched and how much is done, 0 to 1; closing it breaks it off.
+
+    Raises:
+        DatasetError: if nobody gives it.
     """
     steps = [("MNIST", 0.0)]
     stopped = threading.Event()
@@ -130,7 +231,7 @@ def iterate_download() -> Iterator[tuple[str, float]]:
 
     pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="mnist")
     try:
-        download = pool.submit(download_mnist, None, note)
+        download = pool.submit(download_mnist, None, note, ("test",))
         while not download.done():
             yield steps[0]
             wait([download], DOWNLOAD_STEP_S)
@@ -160,11 +261,14 @@ def register_evaluate_api(reader: DigitReader) -> None:
 
         Returns:
             Accuracy with its 95 % Wilson interval, confusion matrix (rows are truth), precision, recall and F1,
-            calibration error, the most confident mistakes (100 at most), images a second.
+            calibration error and the bins of the reliability diagram, the most confident mistakes (100 at most;
+            disputed are those whose label research disputes), images a second, risk and coverage by rejection
+            threshold, and how well confidence tells right from wrong (AUROC).
         """
         with evaluation_errors():
-            for report in evaluate(find_classifier(reader, checkpoint), find_dataset(dataset), _whole(limit)):
-                yield report.to_dict()
+            classifiers = [find_classifier(reader, checkpoint)]
+            for snapshot in follow_measurement(find_dataset(dataset), classifiers, _whole(limit)):
+                yield snapshot.reports[0].to_dict()
 
     # Gradio names the endpoint and the MCP tool by the function, and documents what is returned as what is yielded.
     evaluate_api.__name__ = "evaluate"

@@ -1,5 +1,6 @@
 // Runs once for each pad that Gradio renders; `element`, `props`, `trigger` and `watch` are Gradio's.
-// A drawing is a list of strokes in the units of the picture that is sent, so it outlives any resizing.
+// A drawing is a list of strokes in the units of the picture that is sent, so it outlives any resizing. A picture that
+// the server lays on the pad is a stroke too, the first one: it is ink like the others, and Undo takes it away last.
 const WIDTH = 320;
 const HEIGHT = 240;
 // The model answers in a few milliseconds; more often than this only costs the visitor's battery.
@@ -30,9 +31,15 @@ let timer = null;
 let frame = null;
 let lastSent = 0;
 let keyPoint = { x: WIDTH / 2, y: HEIGHT / 2 };
+// What the pad itself last put into `props.value`: any other value is the server's.
+let ownValue = "";
 
 // One path for each stroke: quadratic curves through the midpoints make it smooth.
 function drawStroke(context, stroke) {
+  if (stroke.picture) {
+    context.drawImage(stroke.picture, 0, 0, WIDTH, HEIGHT);
+    return;
+  }
   const points = stroke.points;
   const last = points[points.length - 1];
   context.lineCap = context.lineJoin = "round";
@@ -88,7 +95,8 @@ function send() {
   clearTimeout(timer);
   timer = null;
   lastSent = performance.now();
-  props.value = strokes.length ? encode() : "";
+  ownValue = strokes.length ? encode() : "";
+  props.value = ownValue;
   trigger("input");
 }
 
@@ -130,6 +138,27 @@ function undo() {
   drawSoon();
   showState();
   status.textContent = strokes.length ? "Last stroke removed" : "The pad is empty";
+  send();
+}
+
+// Black ink on nothing, as a data URL: the pad starts anew with it.
+async function lay(url) {
+  const picture = new Image();
+  picture.src = url;
+  try {
+    await picture.decode();
+  } catch {
+    status.textContent = "The picture could not be shown";
+    return;
+  }
+  // Another one may have come while this one was being decoded.
+  if (props.value !== url) return;
+  active = null;
+  activePointer = null;
+  strokes = [{ picture }];
+  drawSoon();
+  showState();
+  status.textContent = "A picture is on the pad";
   send();
 }
 
@@ -237,9 +266,10 @@ element.addEventListener("keydown", (event) => {
 undoButton.addEventListener("click", undo);
 clearButton.addEventListener("click", clear);
 widthInput.addEventListener("input", showWidth);
-// The server can empty the pad by sending an empty value.
+// The server can empty the pad by sending an empty value, and lay a picture on it by sending one.
 watch("value", () => {
   if (!props.value && strokes.length && !active) clear();
+  else if (props.value && props.value !== ownValue) lay(props.value);
 });
 new ResizeObserver(fit).observe(canvas);
 fit();

@@ -1,23 +1,24 @@
-"""Report → HTML. Pure functions, tested without a page; everything that came from outside is escaped.
+"""Reports → HTML: the figures in words, bars and tables. Pure functions, tested without a page.
 
-Colours come from Gradio's CSS variables, hence dark mode; right and wrong are told by blue and orange of Okabe & Ito's
-palette, which colour-blind eyes keep apart, and never by colour alone.
+Everything that came from outside is escaped. Looks are in report.css; right and wrong are never told by colour alone.
 """
 
-import base64
-import io
-from collections.abc import Iterable
+from collections.abc import Sequence
 from enum import StrEnum
 from html import escape
 
-import numpy as np
-import numpy.typing as npt
-from PIL import Image
+from digitcore.reports import Comparison, DigitScore, Report, RiskPoint, Snapshot
 
-from digitcore.results import DigitScore, Mistake, Report
-
-# A page of pictures that one still looks through; the report lists more.
-MAX_PICTURES = 60
+# Below this one speaks of a difference.
+SIGNIFICANCE_LEVEL = 0.05
+# The rows of the table of thresholds, which the grid of every report holds.
+SHOWN_THRESHOLDS = (0.0, 0.5, 0.9, 0.95, 0.99, 0.995, 0.999)
+SCORE_HEADS = (
+    ("Precision", "Of what was read as this digit, the share that is one"),
+    ("Recall", "Of the images of this digit, the share that was read right"),
+    ("F1", "Harmonic mean of precision and recall"),
+    ("Images", "Images of this digit so far"),
+)
 
 
 class RunState(StrEnum):
@@ -48,203 +49,194 @@ def render_waiting(sentence: str) -> str:
     return f'<p class="report-waiting" role="status">{escape(sentence)}</p>'
 
 
-def render_download(what: str, share: float) -> str:
-    """A download under way: which file, and how much of the whole is done, 0 to 1."""
-    text = f"Downloading MNIST: {what} · {100 * share:.0f} %"
-    return f'<section class="report-headline">{_progress_bar(share, text, "Download", RunState.RUNNING)}</section>'
+def render_loading(action: str, what: str, share: float) -> str:
+    """What has to be there before anything is measured: what is being done, with what, and how much is done, 0 to 1."""
+    text = f"{action}: {what} · {100 * share:.0f} %"
+    return f'<section class="report-headline">{render_progress(share, text, action, RunState.RUNNING)}</section>'
 
 
-def render_headline(report: Report, dataset_title: str, state: RunState) -> str:
-    """The accuracy with its interval in large type, the other single figures, and the progress bar.
+def render_headline(snapshot: Snapshot, dataset_title: str, state: RunState) -> str:
+    """The accuracy with its interval in large type, the other single figures, the comparison, and the progress bar.
 
     Args:
-        report: finished or partial.
+        snapshot: of one checkpoint or two, finished or partial.
         dataset_title: as the visitor knows the data set.
         state: whether the run goes on, was stopped, or is done.
 
     Returns:
         A section; the empty data set gives a sentence instead.
     """
-    if not report.n_total:
+    first = snapshot.reports[0]
+    if not first.n_total:
         return render_waiting(f"{dataset_title} is empty: there is nothing to measure.")
-    low, high = report.interval
-    n_wrong = report.n - report.n_correct
-    role = "" if state is RunState.RUNNING else ' role="status"'
+    scores = "".join(_render_score(report, dataset_title, state) for report in snapshot.reports)
+    comparison = render_comparison(snapshot.comparison) if snapshot.comparison else ""
+    progress = render_progress(first.n / first.n_total, describe_progress(snapshot, state), "Images read", state)
     return (
-        f'<section class="report-headline" aria-label="Accuracy"><p class="report-accuracy"{role}>'
-        f'<strong>{_percent(report.accuracy)}</strong> <span class="report-interval">right, 95 % interval '
-        f"{100 * low:.2f}–{_percent(high)}</span></p>"
-        f'<p class="report-facts"><span>{escape(report.checkpoint)} on {escape(dataset_title)}</span>'
-        f"<span>{n_wrong:,} of {report.n:,} wrong</span>"
-        '<span title="Mean distance of confidence from accuracy, over 15 bins (ECE)">'
-        f"calibration error {_percent(report.ece)}</span></p>"
-        f"{_progress_bar(report.n / report.n_total, _describe_progress(report, state), 'Images read', state)}</section>"
+        f'<section class="report-headline" aria-label="Accuracy"><div class="report-sides">{scores}</div>'
+        f"{comparison}{progress}</section>"
     )
 
 
-def render_confusion(report: Report) -> str:
-    """The confusion matrix as a table of counts: a row a true digit, a column what was read."""
-    largest_error = max(
-        (count for truth, row in enumerate(report.confusion) for read, count in enumerate(row) if truth != read),
-        default=0,
+def render_comparison(comparison: Comparison) -> str:
+    """Which of two is right more often, by how much, and whether chance explains it."""
+    return f'<p class="report-comparison">{escape(describe_comparison(comparison))}</p>'
+
+
+def describe_comparison(comparison: Comparison) -> str:
+    """Two sentences: the paired difference with its interval and McNemar's p, and the counts behind them."""
+    low, high = (100 * bound for bound in comparison.interval)
+    points = 100 * comparison.difference
+    how = "more" if points > 0 else "less"
+    lead = (
+        f"{comparison.second} is right {abs(points):.2f} percentage points {how} often than {comparison.first}"
+        if points
+        else f"{comparison.second} and {comparison.first} are right equally often"
     )
-    head = "".join(f'<th scope="col">{digit}</th>' for digit in range(len(report.confusion)))
-    rows = "".join(
-        f'<tr><th scope="row">{truth}</th>{"".join(_confusion_cells(truth, row, largest_error))}</tr>'
-        for truth, row in enumerate(report.confusion)
+    is_clear = comparison.p_value < SIGNIFICANCE_LEVEL
+    verdict = "more than chance explains" if is_clear else "no more than chance explains"
+    counts = (
+        f"Of {comparison.n:,} images {comparison.n_only_first:,} are read right by {comparison.first} alone, "
+        f"{comparison.n_only_second:,} by {comparison.second} alone, {comparison.n_both_wrong:,} by neither."
     )
-    return (
-        '<table class="report-confusion"><caption>Confusion matrix: rows are the truth, columns what was read</caption>'
-        f'<thead><tr><td class="corner"></td>{head}</tr></thead><tbody>{rows}</tbody></table>'
-    )
+    interval = f"95 % interval of the difference {_signed(low)} to {_signed(high)}"
+    return f"{lead} ({interval}), {verdict} (McNemar's exact test, {_describe_p(comparison.p_value)}). {counts}"
 
 
-def render_per_digit(report: Report) -> str:
-    """Precision, recall, F1 and support of each digit as a table."""
-    rows = "".join(_per_digit_row(digit, score) for digit, score in enumerate(report.per_digit))
-    heads = (
-        ("Precision", "Of what was read as this digit, the share that is one"),
-        ("Recall", "Of the images of this digit, the share that was read right"),
-        ("F1", "Harmonic mean of precision and recall"),
-        ("Images", "Images of this digit so far"),
-    )
-    head = "".join(f'<th scope="col" title="{meaning}">{name}</th>' for name, meaning in heads)
-    return (
-        '<table class="report-digits"><caption>Each digit, in %</caption>'
-        f'<thead><tr><th scope="col">Digit</th>{head}</tr></thead><tbody>{rows}</tbody></table>'
-    )
-
-
-def render_mistakes(report: Report, images: npt.NDArray[np.uint8], max_pictures: int = MAX_PICTURES) -> str:
-    """The mistakes as pictures, the most confident first, each with truth, reading and confidence.
-
-    Args:
-        report: whose mistakes index `images`.
-        images: (N, 28, 28) uint8 of the data set.
-        max_pictures: how many to show; the heading says how many there are.
-
-    Returns:
-        A section with its heading; without mistakes a sentence.
-    """
-    n_wrong = report.n - report.n_correct
-    if not n_wrong:
-        return render_waiting("No mistakes so far." if not report.done else "No mistakes.") if report.n else ""
-    shown = report.mistakes[:max_pictures]
-    if len(shown) < n_wrong:
-        heading = f"The {len(shown)} most confident of {n_wrong:,} mistakes"
-    else:
-        heading = "The one mistake" if n_wrong == 1 else f"The {n_wrong} mistakes, most confident first"
-    figures = "".join(_mistake_figure(mistake, images[mistake.index]) for mistake in shown)
-    return f'<section class="report-mistakes"><h3>{heading}</h3><div class="grid">{figures}</div></section>'
-
-
-def encode_png(image: npt.NDArray[np.uint8]) -> str:
-    """An (H, W) uint8 picture as a PNG data URI."""
-    buffer = io.BytesIO()
-    Image.fromarray(image).save(buffer, format="PNG")
-    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.2f}\u00a0%"
-
-
-def _sure_percent(confidence: float) -> str:
-    """A confidence in whole percent; never 100, which no network may claim."""
-    return "over 99\u00a0%" if confidence >= 0.995 else f"{100 * confidence:.0f}\u00a0%"
-
-
-def _describe_progress(report: Report, state: RunState) -> str:
-    reach = f"{report.n:,} of {report.n_total:,} images" if report.n < report.n_total else f"{report.n:,} images"
+def describe_progress(snapshot: Snapshot, state: RunState) -> str:
+    """How far it is, how fast, and how long it will still take."""
+    first = snapshot.reports[0]
+    reach = f"{first.n:,} of {first.n_total:,} images" if first.n < first.n_total else f"{first.n:,} images"
     words = {RunState.RUNNING: "", RunState.STOPPED: "Stopped at ", RunState.DONE: "Done: "}
-    return f"{words[state]}{reach} · {report.images_per_second:,.0f} images a second"
+    per_image_ms = sum(report.milliseconds_per_digit for report in snapshot.reports)
+    parts = [f"{words[state]}{reach}"]
+    if per_image_ms:
+        parts.append(f"{1e3 / per_image_ms:,.0f} images a second")
+        parts.append(f"{per_image_ms:.2f} ms a digit")
+    if state is RunState.RUNNING and snapshot.seconds_left is not None:
+        parts.append(describe_time_left(snapshot.seconds_left))
+    return " · ".join(parts)
 
 
-def _progress_bar(share: float, text: str, label: str, state: RunState) -> str:
+def describe_time_left(seconds: float) -> str:
+    """In whole seconds, or minutes where those are many."""
+    return f"about {seconds:.0f} s left" if seconds < 90 else f"about {seconds / 60:.0f} min left"
+
+
+def render_progress(share: float, text: str, label: str, state: RunState) -> str:
     """A bar with its words below, that a screen reader can read too."""
     percent, text = f"{100 * share:.1f}", escape(text)
     return (
-        f'<div class="report-progress {state}" role="progressbar" aria-label="{label}" aria-valuemin="0" '
+        f'<div class="report-progress {state}" role="progressbar" aria-label="{escape(label)}" aria-valuemin="0" '
         f'aria-valuemax="100" aria-valuenow="{percent}" aria-valuetext="{text}">'
         f'<span style="width: {percent}%"></span></div><p class="report-rate">{text}</p>'
     )
 
 
-def _confusion_cells(truth: int, row: tuple[int, ...], largest_error: int) -> Iterable[str]:
-    """A row's cells. Errors are shaded against the largest error, or a good network's would not show."""
-    n_images = max(sum(row), 1)
-    for read, count in enumerate(row):
-        if truth == read:
-            kind, shade = "right", count / n_images
-        else:
-            kind, shade = ("wrong", (count / largest_error) ** 0.5) if count else ("none", 0.0)
-        title = f"{truth} read as {read}: {count:,} of {sum(row):,} ({_percent(count / n_images)})"
-        yield f'<td class="{kind}" style="--shade: {shade:.2f}" title="{title}">{count}</td>'
+def render_per_digit(reports: Sequence[Report]) -> str:
+    """Precision, recall, F1 and support of each digit, a table for each checkpoint."""
+    tables = "".join(_render_scores(report, has_name=len(reports) > 1) for report in reports)
+    return f'<div class="report-sides">{tables}</div>'
 
 
-def _per_digit_row(digit: int, score: DigitScore) -> str:
+def describe_threshold(labels: Sequence[str], points: Sequence[RiskPoint]) -> str:
+    """What happens if answers less sure than a threshold are withheld, as a sentence.
+
+    Args:
+        labels: of one or two checkpoints.
+        points: of each, at the same threshold.
+    """
+    clauses = []
+    for label, point in zip(labels, points, strict=True):
+        who = "it" if len(labels) == 1 else label
+        errs = f"{who} answers {_coverage(point.coverage)} and errs on {percent(point.risk)} of what it answers"
+        clauses.append(errs if point.coverage else f"{who} answers nothing")
+    return f"At {points[0].threshold:g} {'; '.join(clauses)}."
+
+
+def render_threshold(labels: Sequence[str], points: Sequence[RiskPoint]) -> str:
+    """`describe_threshold`, announced when it changes."""
+    return f'<p class="report-threshold" role="status">{escape(describe_threshold(labels, points))}</p>'
+
+
+def render_chart_tables(reports: Sequence[Report]) -> str:
+    """The figures behind the charts, for reading instead of seeing: thresholds and bins, folded away."""
+    tables = "".join(_render_thresholds(report) + _render_bins(report) for report in reports)
+    return f'<details class="report-tables"><summary>The charts as tables</summary>{tables}</details>'
+
+
+def percent(share: float) -> str:
+    """A share in percent with two decimals."""
+    return f"{100 * share:.2f}\u00a0%"
+
+
+def render_table(caption: str, heads: Sequence[str], rows: Sequence[Sequence[str]], kind: str = "") -> str:
+    """A table whose first column heads its rows; all of it is escaped."""
+    head = "".join(f'<th scope="col">{escape(name)}</th>' for name in heads)
+    body = "".join(
+        f'<tr><th scope="row">{escape(first)}</th>{"".join(f"<td>{escape(cell)}</td>" for cell in cells)}</tr>'
+        for first, *cells in rows
+    )
+    return (
+        f'<table class="report-table {kind}"><caption>{escape(caption)}</caption>'
+        f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    )
+
+
+def _render_score(report: Report, dataset_title: str, state: RunState) -> str:
+    low, high = report.interval
+    n_wrong = report.n - report.n_correct
+    role = "" if state is RunState.RUNNING else ' role="status"'
+    auroc = "" if report.auroc is None else f"<span>confidence tells right from wrong: AUROC {report.auroc:.3f}</span>"
+    return (
+        f'<div class="report-score"><p class="report-accuracy"{role}><strong>{percent(report.accuracy)}</strong> '
+        f'<span class="report-interval">right, 95 % interval {100 * low:.2f}–{percent(high)}</span></p>'
+        f'<p class="report-facts"><span>{escape(report.checkpoint)} on {escape(dataset_title)}</span>'
+        f"<span>{n_wrong:,} of {report.n:,} wrong</span>"
+        '<span title="Mean distance of confidence from accuracy, over 15 bins (ECE)">'
+        f"calibration error {percent(report.ece)}</span>{auroc}</p></div>"
+    )
+
+
+def _render_scores(report: Report, has_name: bool) -> str:
+    rows = "".join(_score_row(digit, score) for digit, score in enumerate(report.per_digit))
+    head = "".join(f'<th scope="col" title="{meaning}">{name}</th>' for name, meaning in SCORE_HEADS)
+    whose = f" · {escape(report.checkpoint)}" if has_name else ""
+    return (
+        f'<table class="report-table report-digits"><caption>Each digit, in %{whose}</caption>'
+        f'<thead><tr><th scope="col">Digit</th>{head}</tr></thead><tbody>{rows}</tbody></table>'
+    )
+
+
+def _score_row(digit: int, score: DigitScore) -> str:
     shares = "".join(f"<td>{100 * share:.2f}</td>" for share in (score.precision, score.recall, score.f1))
     return f'<tr><th scope="row">{digit}</th>{shares}<td>{score.support:,}</td></tr>'
 
 
-def _mistake_figure(mistake: Mistake, image: npt.NDArray[np.uint8]) -> str:
-    truth, predicted = mistake.truth, mistake.predicted
-    return (
-        f'<figure title="Image {mistake.index}: a {truth} read as {predicted}">'
-        f'<img src="{encode_png(image)}" width="56" height="56" alt="Image {mistake.index}">'
-        f"<figcaption>{truth} → <strong>{predicted}</strong>"
-        f"<span>{_sure_percent(mistake.confidence)}</span></figcaption></figure>"
-    )
+def _render_thresholds(report: Report) -> str:
+    points = [report.at_threshold(threshold) for threshold in SHOWN_THRESHOLDS]
+    rows = [(f"{point.threshold:g}", percent(point.coverage), percent(point.risk)) for point in points]
+    return render_table(f"Risk and coverage · {report.checkpoint}", ("Threshold", "Answered", "Wrong of those"), rows)
 
 
-# Scoped by Gradio to the component it is given to; the --dc variables are the app's. Blue is #0072b2, orange #d55e00:
-# shaded so lightly that the text keeps 4.5:1 on a light and on a dark ground.
-REPORT_CSS = """
-p { margin: 0; }
-.report-note, .report-waiting { color: var(--dc-quiet); font-size: 15px; line-height: 1.5; }
-.report-note.problem { padding: 12px 16px; border-left: 4px solid var(--dc-problem); border-radius: 4px;
-  background: var(--dc-problem-surface); color: var(--dc-problem); overflow-wrap: anywhere; }
-.report-note summary { cursor: pointer; }
-.report-note details { margin-top: 4px; font-size: 13px; }
-.report-accuracy { line-height: 1.3; }
-.report-accuracy strong { margin-right: 8px; color: var(--dc-text); font-size: clamp(44px, 8vw, 64px); font-weight: 600;
-  line-height: 1.1; letter-spacing: -0.01em; white-space: nowrap; }
-.report-interval { display: inline-block; color: var(--dc-quiet); font-size: 18px; }
-.report-facts { display: flex; flex-wrap: wrap; gap: 2px 24px; margin: 6px 0 14px; color: var(--dc-text);
-  font-size: 15px; }
-.report-facts span { overflow-wrap: anywhere; }
-.report-progress { height: 8px; border-radius: 4px; overflow: hidden; background: var(--dc-track); }
-.report-progress span { display: block; height: 100%; border-radius: 4px; background: #0072b2;
-  transition: width .25s linear; }
-.report-progress.stopped span { background: var(--dc-quiet); }
-.report-rate { margin-top: 6px; color: var(--dc-quiet); font-size: 13px; }
-table { width: 100%; margin: 0; padding: 0; border-collapse: separate; border-spacing: 2px; table-layout: fixed;
-  color: var(--dc-text); font-variant-numeric: tabular-nums; }
-caption { padding: 4px 0 8px; color: var(--dc-text); font-size: 15px; font-weight: 600; text-align: left; }
-th, td { height: 30px; padding: 0; border: 0; background: none; color: var(--dc-text); font-size: 14px;
-  text-align: center; }
-th { color: var(--dc-quiet); font-weight: 500; }
-.report-confusion .corner { width: 6%; }
-.report-confusion td { border-radius: 4px; }
-.report-confusion td.right { background: rgb(0 114 178 / calc(.5 * var(--shade))); }
-.report-confusion td.wrong { outline: 1px solid #d55e00; outline-offset: -1px;
-  background: rgb(213 94 0 / calc(.1 + .5 * var(--shade))); font-weight: 600; }
-.report-confusion td.none { color: var(--dc-quiet); opacity: .45; }
-.report-digits { border-spacing: 0; }
-.report-digits th, .report-digits td { height: 32px; border-bottom: 1px solid var(--dc-line); text-align: right; }
-.report-digits th:first-child { width: 13%; text-align: left; }
-.report-digits tbody th { color: var(--dc-text); font-weight: 600; }
-.report-mistakes h3 { margin: 8px 0 12px; color: var(--dc-text); font-size: 15px; font-weight: 600; }
-.report-mistakes .grid { display: grid; grid-template-columns: repeat(auto-fill, minmax(64px, 1fr)); gap: 14px 4px; }
-.report-mistakes figure { margin: 0; text-align: center; }
-.report-mistakes img { display: block; width: 56px; height: 56px; margin: 0 auto; border-radius: 6px;
-  image-rendering: pixelated; }
-.report-mistakes figcaption { margin-top: 4px; color: var(--dc-text); font-size: 14px; line-height: 1.3; }
-.report-mistakes figcaption span { display: block; color: var(--dc-quiet); font-size: 12px; }
-@media (max-width: 640px) {
-  table { border-spacing: 1px; }
-  .report-confusion th, .report-confusion td { height: 26px; border-radius: 2px; font-size: 10px; }
-  .report-digits th, .report-digits td { font-size: 12px; }
-}
-@media (prefers-reduced-motion: reduce) { .report-progress span { transition: none; } }
-"""
+def _render_bins(report: Report) -> str:
+    rows = [
+        (f"{each.low:.2f}–{each.high:.2f}", f"{each.n:,}", percent(each.confidence), percent(each.accuracy))
+        for each in report.reliability
+        if each.n
+    ]
+    return render_table(f"Reliability · {report.checkpoint}", ("Bin", "Images", "Mean confidence", "Right"), rows)
+
+
+def _coverage(share: float) -> str:
+    """With one decimal, and more where one would round a rest away."""
+    return f"{100 * share:.1f}\u00a0%" if share <= 0.9995 or share == 1 else percent(share)
+
+
+def _signed(points: float) -> str:
+    """A number of points with its sign, a real minus."""
+    return f"{points:+.2f}".replace("-", "\u2212")
+
+
+def _describe_p(p_value: float) -> str:
+    return "p < 0.001" if p_value < 0.001 else f"p = {p_value:.3f}"

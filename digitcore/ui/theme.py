@@ -6,7 +6,7 @@ import gradio as gr
 
 _FOLDER = Path(__file__).parent
 ICON_PATH = _FOLDER / "icon.svg"
-CSS_PATHS = (_FOLDER / "style.css", _FOLDER / "pad.css")
+CSS_PATHS = (_FOLDER / "style.css", _FOLDER / "pad.css", _FOLDER / "report.css")
 
 # The accent is the blue of writing ink; contrast with its background is above 4.5 : 1 in both modes.
 INK = gr.themes.Color(
