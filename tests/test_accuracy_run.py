@@ -158,6 +158,14 @@ def test_carry_out_of_an_upload(seed_reader, parts, upload_folder):
     assert "c.png" in seen[parts.note]
 
 
+def test_carry_out_of_the_suite_on_an_upload(seed_reader, parts, upload_folder):
+    path = upload_folder / "mine.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("1/a.png", encode(draw_number("1")))
+    seen, _ = carry_out_all(seed_reader, parts, choose(dataset="suite", base="own", upload=str(path)))
+    assert "on 1 of Your pictures (mine)" in seen[parts.headline]
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
