@@ -99,7 +99,7 @@ def test_carry_out_shows_the_report_and_gives_the_buttons_back(seed_reader, part
     assert list(steps[0]) == [parts.headline]
     assert "<strong>90.00 %</strong>" in text(seen[parts.headline])
     assert "planted@0000000 on UCI digits" in seen[parts.headline]
-    assert "0 read as 9" in seen[parts.mistakes]
+    assert "a 0 read as a 9" in seen[parts.mistakes]
     assert "<table" in seen[parts.confusion] and "<table" in seen[parts.per_digit]
     assert "At 0.9 it answers" in seen[parts.threshold_text]
     assert json.loads(seen[parts.risk_plot].plot)["data"] and json.loads(seen[parts.reliability_plot].plot)["data"]
@@ -156,6 +156,14 @@ def test_carry_out_of_an_upload(seed_reader, parts, upload_folder):
     seen, _ = carry_out_all(seed_reader, parts, choose(dataset="own", upload=str(path)))
     assert "100.00 %" in text(seen[parts.headline]) and "on Your pictures (mine)" in seen[parts.headline]
     assert "c.png" in seen[parts.note]
+
+
+def test_carry_out_of_the_suite_on_an_upload(seed_reader, parts, upload_folder):
+    path = upload_folder / "mine.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("1/a.png", encode(draw_number("1")))
+    seen, _ = carry_out_all(seed_reader, parts, choose(dataset="suite", base="own", upload=str(path)))
+    assert "on 1 of Your pictures (mine)" in seen[parts.headline]
 
 
 @pytest.mark.parametrize(

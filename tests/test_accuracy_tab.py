@@ -59,6 +59,14 @@ def test_register_evaluate_api_documents_the_endpoint(seed_reader):
     assert {"accuracy", "interval", "confusion", "mistakes"} <= set(endpoint["returns"][0]["type"]["properties"])
 
 
+@pytest.mark.parametrize(
+    ("dataset", "base", "is_visible"),
+    [("own", "uci", True), ("suite", "own", True), ("suite", "uci", False), ("uci", "own", False)],
+)
+def test_show_upload_where_pictures_of_ones_own_are_wanted(dataset, base, is_visible):
+    assert accuracy_tab._show_upload(dataset, base)["visible"] is is_visible
+
+
 def test_show_cell_shows_the_images_of_the_cell(run):
     markup = accuracy_tab._show_cell(run, event(truth=3, predicted=4, which=1))
     assert markup.count("<button") == 1 and 'data-open="3"' in markup and 'data-which="1"' in markup

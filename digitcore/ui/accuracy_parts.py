@@ -15,7 +15,6 @@ from digitcore.ui.accuracy_choices import (
     MAX_SUITE_IMAGES,
     MIN_SUITE_IMAGES,
     NONE,
-    OWN_DATASET,
     STRENGTH_STEP,
     SUITE,
     SUITE_IMAGES_STEP,
@@ -131,11 +130,9 @@ def _lay_out_choices(made: dict[str, Any], reader: DigitReader) -> None:
                 label="Data set",
                 elem_id="accuracy-dataset",
             )
-            with gr.Column(visible=False) as made["own"]:
-                made["upload"] = DatasetUpload(elem_id="accuracy-upload")
             with gr.Column(visible=False) as made["suite"]:
                 made["base"] = gr.Radio(
-                    [(title, name) for name, title in TITLES.items() if name not in (SUITE, OWN_DATASET)],
+                    [(title, name) for name, title in TITLES.items() if name != SUITE],
                     value=dataset,
                     label="Images to corrupt",
                     elem_id="accuracy-base",
@@ -147,6 +144,8 @@ def _lay_out_choices(made: dict[str, Any], reader: DigitReader) -> None:
                 made["n_images"] = gr.Slider(
                     MIN_SUITE_IMAGES, MAX_SUITE_IMAGES, SUITE_LIMIT, step=SUITE_IMAGES_STEP, label="Images"
                 )
+            with gr.Column(visible=False) as made["own"]:
+                made["upload"] = DatasetUpload(elem_id="accuracy-upload")
         with gr.Column(min_width=300):
             made["checkpoint"], made["hub_id"] = _checkpoint_choice(
                 "Checkpoint", [*checkpoints, (HUB_TITLE, HUB)], default, "accuracy-checkpoint"

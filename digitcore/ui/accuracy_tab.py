@@ -53,12 +53,13 @@ def _bind_choices(reader: DigitReader, parts: Parts) -> None:
     # Without triggers: when the page is opened and when the choice changes.
     gr.on(None, partial(render_choice, reader), named, parts.note, queue=False, **QUIET)
     for radio, name, part in (
-        (parts.dataset, OWN_DATASET, parts.own),
         (parts.dataset, SUITE, parts.suite),
         (parts.checkpoint, HUB, parts.hub_id),
         (parts.other, HUB, parts.other_hub_id),
     ):
         radio.change(partial(_show_if, name), radio, part, queue=False, **QUIET)
+    sources = [parts.dataset, parts.base]
+    gr.on([each.change for each in sources], _show_upload, sources, parts.own, queue=False, **QUIET)
 
 
 def _bind_run(reader: DigitReader, parts: Parts) -> None:
@@ -128,6 +129,11 @@ def render_origin(shown: Shown, index: int, which: int, reader_label: str) -> st
 
 def _show_if(name: str, chosen: str) -> dict[str, Any]:
     return gr.update(visible=chosen == name)
+
+
+def _show_upload(dataset: str, base: str) -> dict[str, Any]:
+    """For one's own pictures, as they are or to be corrupted."""
+    return gr.update(visible=OWN_DATASET in (dataset, base if dataset == SUITE else ""))
 
 
 def _show_cell(run: Run | None, event: gr.EventData) -> str:

@@ -46,7 +46,7 @@ PAGE_CSS = """
 body { max-width: 1088px; margin: 0 auto; padding: 24px; background: var(--ground); color: var(--dc-text);
   font-family: ui-sans-serif, system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", sans-serif; }
 h1 { font-size: 22px; margin: 0 0 4px; } h2 { margin: 32px 0 12px; font-size: 18px; }
-main > * + * { margin-top: 20px; }
+main > * + * { margin-top: 20px !important; }
 .report-charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 400px), 1fr)); gap: 24px; }
 .report-chart { margin: 0; } .report-chart figcaption { font-size: 15px; font-weight: 600; margin-bottom: 6px; }
 .report-chart svg { width: 100%; height: auto; } .report-chart text { fill: var(--dc-text); font-size: 12px; }

@@ -9,7 +9,8 @@ from math import floor, log10
 
 from digitcore.ui.charts import Axis, Chart, Kind, Series
 
-WIDTH, HEIGHT = 480, 320
+# Small, so that letters of 12 units can be read where a phone shows the whole at its width.
+WIDTH, HEIGHT = 400, 280
 LEFT, RIGHT, TOP, BOTTOM = 56, 12, 12, 44
 # Names are longer than numbers.
 NAMES_LEFT = 104
