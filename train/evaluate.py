@@ -2,7 +2,7 @@
 
     python -m train.evaluate [CHECKPOINT] [--against CHECKPOINT] [--dataset uci|mnist | --pictures ZIP_OR_FOLDER]
         [--data DIR] [--limit N] [--strengths S …] [--suite-limit N] [--suite-only] [--device cpu|cuda] [--json]
-        [--cost] [--digits FOLDER] [--not-digits FOLDER] [--strokes FOLDER]
+        [--cost] [--digits FOLDER] [--not-digits FOLDER] [--strokes FOLDER] [--store]
 
 CHECKPOINT is a folder, "digitnet" or "seed" for a shipped one, or a Hub repo (user/name or user/name@revision); without
 one, the shipped DigitNet. Prints the figures as tables, or with --json the report that the app exports, the same in
@@ -21,10 +21,13 @@ and of CHECKPOINT alone, beside the report:
     --strokes     digits_strokes.json, read through the pad's door: the error; and letters_strokes.json, less those that
                   look like a digit (O o I l i Z z S s B b g q D): AUROC as above. Each is a JSON list of
                   {"label": "7", "strokes": [[[x, y], …], …]}
+
+--store also writes CHECKPOINT's single figures into its folder: metrics.json and the card.
 """
 
 import argparse
 import json
+import shlex
 import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -41,6 +44,7 @@ from digitcore.labeled_pictures import load_labeled_pictures
 from digitcore.reports import Comparison, Report, Snapshot, export_report
 from digitcore.robustness import SUITE_LIMIT, measure_robustness
 from digitcore.robustness_reports import RobustnessReport
+from train.stored_figures import store_figures, summarize
 from train.suite import Cost, OtherFigures, load_other_sets, measure_cost, measure_other_sets
 
 N_WORST_CONFUSIONS = 8
@@ -94,7 +98,12 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--cost", action="store_true", help="parameters, multiply-adds, and the time of one call")
     parser.add_argument("--json", action="store_true", help="print the report as the app exports it, and nothing else")
+    parser.add_argument(
+        "--store", action="store_true", help="write the figures into the checkpoint's metrics.json and card, too"
+    )
     arguments = parser.parse_args(argv)
+    if arguments.store and (arguments.suite_only or arguments.limit or arguments.checkpoint is None):
+        parser.error("--store needs the checkpoint's folder and the whole report: no --suite-only, no --limit")
     if arguments.suite_only and not arguments.strengths:
         parser.error("--suite-only needs --strengths, such as --strengths 1")
     return arguments
@@ -281,11 +290,39 @@ def run(arguments: argparse.Namespace) -> Measured:
     return Measured(read, snapshot, robustness, cost, measure_other_sets(classifiers[0], read, others))
 
 
+def store(arguments: argparse.Namespace, measured: Measured) -> None:
+    """Write the checkpoint's single figures into its folder.
+
+    Raises:
+        CheckpointError: if it is no folder, or one whose card cannot be written.
+    """
+    others = measured.others.to_dict() | ({"cost": measured.cost.to_dict()} if measured.cost else {})
+    robustness = measured.robustness[0] if measured.robustness else None
+    today = f"{datetime.now(UTC):%Y-%m-%d}"
+    figures = summarize(measured.snapshot.reports[0], robustness, others, today, repeat_command(arguments))
+    store_figures(Path(arguments.checkpoint), load_pretrained(arguments.checkpoint), figures)
+
+
+def repeat_command(arguments: argparse.Namespace) -> str:
+    """The command that repeats the stored figures; of this machine's folders the last names only."""
+    words = ["python", "-m", "train.evaluate", Path(arguments.checkpoint).resolve().name]
+    words += [f"--dataset={arguments.dataset}"] if arguments.dataset else []
+    words += ["--strengths", *(f"{each:g}" for each in arguments.strengths)] if arguments.strengths else []
+    words += [f"--suite-limit={arguments.suite_limit}"] if arguments.strengths else []
+    words += ["--cost"] if arguments.cost else []
+    for name in ("pictures", "digits", "not_digits", "strokes"):
+        if (folder := getattr(arguments, name)) is not None:
+            words.append(f"--{name.replace('_', '-')}={folder.resolve().name}")
+    return shlex.join(words)
+
+
 def main(argv: list[str] | None = None) -> None:
     """Evaluate, measure the rest, and print."""
     arguments = parse_arguments(argv)
     try:
         measured = run(arguments)
+        if arguments.store:
+            store(arguments, measured)
     except DigitcoreError as err:
         sys.exit(f"error: {err}")
     print(json.dumps(measured.to_dict()) if arguments.json else measured.to_text())

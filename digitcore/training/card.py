@@ -192,7 +192,7 @@ def _describe_figures(metrics: Mapping[str, Any]) -> str:
             rows.append(f"| {title} | {metrics[f'n_{key}']:,} | {accuracy:.2f} % | {ece:.2f} % |")
     if len(rows) == 2:
         return "The training is under way; nothing is measured yet."
-    table = "\n".join(rows)
+    table = "\n".join(rows) + _describe_evaluation(metrics.get("evaluation", {}))
     if "crops_accuracy" not in metrics:
         return table
     read, told = 100 * metrics["crops_accuracy"], 100 * metrics["crops_is_digit_accuracy"]
@@ -202,6 +202,29 @@ def _describe_figures(metrics: Mapping[str, Any]) -> str:
         f"Digits are told from others with an\nAUROC of {metrics['crops_is_digit_auroc']:.3f}, and at one half "
         f"{told:.1f} % right; the same crops chose the scale of the last logit."
     )
+
+
+def _describe_evaluation(evaluation: Mapping[str, Any]) -> str:
+    """What `train.evaluate --store` measured beside that, as a table of its own; "" without."""
+    rows = []
+    if "corruptions" in evaluation:
+        mean, worst = evaluation["corruptions"]["mean_error"], evaluation["corruptions"]["worst"]
+        kind, error = worst["kind"], 100 * worst["error"]
+        rows += [
+            ("mean error under 14 corruptions that training never used", f"{100 * mean:.1f} %"),
+            (f"the worst of them, {kind}", f"{error:.1f} %"),
+        ]
+    rows += [
+        (f"error on {name}", f"{100 * each['error']:.1f} %") for name, each in evaluation.get("digits", {}).items()
+    ]
+    if "sketches" in evaluation:
+        rows.append(("error on sketches, through the pad's door", f"{100 * evaluation['sketches']['error']:.2f} %"))
+    refused = evaluation.get("not_digits", {}) | ({"letters": evaluation["letters"]} if "letters" in evaluation else {})
+    rows += [(f"AUROC of “is it a digit?” against {name}", f"{each['auroc']:.4f}") for name, each in refused.items()]
+    if not rows:
+        return ""
+    lines = ["| figure | |", "|---|---|", *(f"| {title} | {value} |" for title, value in rows)]
+    return f"\n\nMeasured with `{evaluation['command']}`:\n\n" + "\n".join(lines)
 
 
 def _describe_variety(config: TrainConfig) -> str:
