@@ -24,16 +24,20 @@ MIN_DIGIT_RATIO = 0.012
 # A page is turned only for at least so many digits, each counted by how sure it is, …
 MIN_DIGITS_TO_TURN = 3
 MIN_SURE_TO_TURN = 1.8
-# … and another way up is tried only where this one has fewer sure digits than other pen strokes.
+# … and another way up is tried only where this one has fewer sure digits than other pen strokes, or is read less surely
+# than this: digits on their heads look like others.
 SURE_SCORE = 0.6
+MIN_UPRIGHT_SURENESS = 0.62
 # Less of the picture than this is no writing: three small digits have as much.
 MIN_WRITTEN = 0.0005
 # The other ways are tried on a copy with this longest side.
 TRIAL_SIDE_PX = 512
 # The other way up must have this many times as much to read, and this much more, …
-TURN_FACTOR, TURN_MARGIN = 1.5, 1.0
-# … be written in digits for the most part, and read surely: words upside down have a few that look like digits.
-MIN_DIGIT_INK, MIN_MEAN_SURENESS = 0.6, 0.58
+TURN_FACTOR, TURN_MARGIN = 1.3, 0.8
+# … be written in digits for the most part, and read surely: words upside down have a few that look like digits. Where
+# nearly all that a pen wrote is letters as it stands, even more must be digits once it is turned.
+MIN_DIGIT_INK, MIN_MEAN_SURENESS = 0.5, 0.53
+MOSTLY_LETTERS, MIN_DIGIT_INK_OF_LETTERS = 0.9, 0.8
 
 # Strokes nearer than this share of the map's longest side belong to one mark: letters of a word, dashes of a rule.
 GROUP_RATIO = 0.012
@@ -91,12 +95,14 @@ def _detect_upright(grey: GreyImage, detector: PageDetector) -> tuple[Detections
     small = scale_to_sides(grey, [min(TRIAL_SIDE_PX, max(grey.shape))])[0]
     config = replace(detector.config, enlargement=1.0)
     trials = {rotation: detector.detect(_turn(small, rotation), config) for rotation in (0, 90, 180, 270)}
-    n_as_is, _ = _sum_sureness(trials.pop(0))
+    sureness_as_is, _ = _sum_sureness(trials.pop(0))
     rotation = max(trials, key=lambda r: _sum_sureness(trials[r])[0])
     total, n_sure = _sum_sureness(trials[rotation])
-    has_more = total >= max(MIN_SURE_TO_TURN, TURN_FACTOR * n_as_is + TURN_MARGIN)
+    has_more = total >= max(MIN_SURE_TO_TURN, TURN_FACTOR * sureness_as_is + TURN_MARGIN)
     is_sure = n_sure >= MIN_DIGITS_TO_TURN and total >= MIN_MEAN_SURENESS * n_sure
-    if has_more and is_sure and _share_of_digit_ink(trials[rotation]) >= MIN_DIGIT_INK:
+    is_letters = _share_of_ink(as_is, InkKind.LETTERS) >= MOSTLY_LETTERS
+    min_digit_ink = MIN_DIGIT_INK_OF_LETTERS if is_letters else MIN_DIGIT_INK
+    if has_more and is_sure and _share_of_ink(trials[rotation], InkKind.DIGIT) >= min_digit_ink:
         return detector.detect(_turn(grey, rotation)), rotation
     return as_is, 0
 
@@ -108,21 +114,21 @@ def _sum_sureness(detections: Detections) -> tuple[float, int]:
     return float(sureness.sum()), len(sureness)
 
 
-def _share_of_digit_ink(detections: Detections) -> float:
-    """Of all that a pen wrote."""
+def _share_of_ink(detections: Detections, kind: InkKind) -> float:
+    """Of all that a pen wrote; 0.0 if nothing is written."""
     counts = np.bincount(detections.ink_kinds.ravel(), minlength=len(InkKind))
-    written = counts[[InkKind.DIGIT, InkKind.LETTERS, InkKind.SCRIBBLE]]
-    return float(written[0] / max(written.sum(), 1))
+    return float(counts[kind] / max(counts[[InkKind.DIGIT, InkKind.LETTERS, InkKind.SCRIBBLE]].sum(), 1))
 
 
 def _may_be_turned(detections: Detections) -> bool:
-    """Whether much of the handwriting is not read as digits."""
+    """Whether much of the handwriting is not read as digits, or the digits are hardly read."""
     kinds = detections.ink_kinds
     n_digit = int(np.count_nonzero(kinds == InkKind.DIGIT))
     n_other = int(np.count_nonzero((kinds == InkKind.LETTERS) | (kinds == InkKind.SCRIBBLE)))
-    n_sure = int((detections.scores >= SURE_SCORE).sum())
+    sureness, n_sure = _sum_sureness(detections)
     has_writing = n_digit + n_other > MIN_WRITTEN * kinds.size
-    return has_writing and (n_sure < MIN_DIGITS_TO_TURN or n_other > n_digit)
+    is_unsure = sureness < MIN_UPRIGHT_SURENESS * n_sure
+    return has_writing and (n_sure < MIN_DIGITS_TO_TURN or n_other > n_digit or is_unsure)
 
 
 def _turn(grey: GreyImage, rotation: int) -> GreyImage:
