@@ -154,6 +154,19 @@ def test_evaluation_errors_reach_the_client_as_their_text(err):
     assert caught.value.print_exception is False
 
 
+def test_evaluation_errors_let_gradios_own_words_through():
+    said = gr.Error("You have exceeded your GPU quota.")
+    with pytest.raises(gr.Error) as raised, evaluation_errors():
+        raise said
+    assert raised.value is said
+
+
+def test_find_classifier_asks_for_the_device_that_the_reader_was_asked_for(seed_reader, monkeypatch):
+    free = DigitReader(DigitClassifier(load_pretrained("digitnet")), seed_reader.detector)
+    assert find_classifier(free, "seed").wanted_device is None
+    assert find_classifier(seed_reader, "digitnet").wanted_device == "cpu"
+
+
 def test_evaluation_errors_hide_an_unexpected_failure():
     with pytest.raises(gr.Error) as caught, evaluation_errors():
         raise RuntimeError("/srv/secret")

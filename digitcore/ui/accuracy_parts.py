@@ -36,6 +36,7 @@ SHOW_SHARES_JS = (
 )
 # A plot that was drawn while its tab was hidden learns its width when the window changes.
 REDRAW_JS = '() => { requestAnimationFrame(() => window.dispatchEvent(new Event("resize"))); }'
+HUB_CHOICE, NO_CHOICE = (HUB_TITLE, HUB), ("Nothing", NONE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +120,15 @@ def lay_out(reader: DigitReader) -> Parts:
     return Parts(**made)
 
 
+def renew_checkpoints(reader: DigitReader) -> tuple[Any, Any]:
+    """The two choices of checkpoints anew, since the app's own may be another one by the time a page is opened."""
+    checkpoints, default = list_checkpoints(reader)
+    return (
+        gr.update(choices=[*checkpoints, HUB_CHOICE], value=default),
+        gr.update(choices=[NO_CHOICE, *checkpoints, HUB_CHOICE], value=NONE),
+    )
+
+
 def _lay_out_choices(made: dict[str, Any], reader: DigitReader) -> None:
     dataset = default_dataset()
     checkpoints, default = list_checkpoints(reader)
@@ -148,10 +158,10 @@ def _lay_out_choices(made: dict[str, Any], reader: DigitReader) -> None:
                 made["upload"] = DatasetUpload(elem_id="accuracy-upload")
         with gr.Column(min_width=300):
             made["checkpoint"], made["hub_id"] = _checkpoint_choice(
-                "Checkpoint", [*checkpoints, (HUB_TITLE, HUB)], default, "accuracy-checkpoint"
+                "Checkpoint", [*checkpoints, HUB_CHOICE], default, "accuracy-checkpoint"
             )
             made["other"], made["other_hub_id"] = _checkpoint_choice(
-                "Compare with", [("Nothing", NONE), *checkpoints, (HUB_TITLE, HUB)], NONE, "accuracy-other"
+                "Compare with", [NO_CHOICE, *checkpoints, HUB_CHOICE], NONE, "accuracy-other"
             )
     with gr.Row():
         made["run"] = gr.Button("Run", variant="primary", min_width=120, scale=0, elem_id="accuracy-run")

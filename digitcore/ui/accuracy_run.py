@@ -161,6 +161,9 @@ def _carry_out(reader: DigitReader, parts: Parts, run: Run, choice: Choice) -> I
         yield {parts.headline: render_waiting(NOTHING_READ)}
     except DigitcoreError as err:
         yield {parts.headline: render_note(str(err), is_problem=True)}
+    except gr.Error as err:
+        # ZeroGPU's own words, on a visitor's quota.
+        yield {parts.headline: render_note(err.message, is_problem=True)}
     except Exception:
         logger.exception("unexpected failure")
         yield {parts.headline: render_note(UNEXPECTED, is_problem=True)}

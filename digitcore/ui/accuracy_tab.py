@@ -7,10 +7,11 @@ from typing import Any
 
 import gradio as gr
 
+from digitcore.live import LiveReader
 from digitcore.reader import DigitReader
 from digitcore.results import N_CLASSES
 from digitcore.ui.accuracy_choices import HUB, OWN_DATASET, SUITE, Choice, render_choice
-from digitcore.ui.accuracy_parts import REDRAW_JS, SHOW_SHARES_JS, Parts, lay_out
+from digitcore.ui.accuracy_parts import REDRAW_JS, SHOW_SHARES_JS, Parts, lay_out, renew_checkpoints
 from digitcore.ui.accuracy_run import Run, Updates, announce, carry_out, choose_points, stop
 from digitcore.ui.charts import chart_risk_coverage
 from digitcore.ui.evaluate_api import EVALUATE_QUEUE
@@ -52,6 +53,9 @@ def _bind_choices(reader: DigitReader, parts: Parts) -> None:
     named = [parts.dataset, parts.base, parts.checkpoint]
     # Without triggers: when the page is opened and when the choice changes.
     gr.on(None, partial(render_choice, reader), named, parts.note, queue=False, **QUIET)
+    if isinstance(reader, LiveReader):
+        # Without triggers and inputs: when the page is opened.
+        gr.on(None, partial(renew_checkpoints, reader), None, [parts.checkpoint, parts.other], queue=False, **QUIET)
     for radio, name, part in (
         (parts.dataset, SUITE, parts.suite),
         (parts.checkpoint, HUB, parts.hub_id),

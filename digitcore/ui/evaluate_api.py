@@ -106,7 +106,7 @@ def find_classifier(reader: DigitReader, name: str) -> DigitClassifier:
     """The classifier of that name: the reader's own if it is the same, else one of the few kept, else loaded.
 
     Args:
-        reader: its device is used.
+        reader: the device that it was asked to run on is used.
         name: "digitnet" or "seed", or a Hub repo as `user/name` or `user/name@revision`; never a path.
 
     Raises:
@@ -125,7 +125,7 @@ def find_classifier(reader: DigitReader, name: str) -> DigitClassifier:
         )
     weights = folder / WEIGHTS_NAME
     changed_at = weights.stat().st_mtime_ns if weights.is_file() else 0
-    classifier = _load_classifier(folder, changed_at, name, str(reader.classifier.device))
+    classifier = _load_classifier(folder, changed_at, name, reader.classifier.wanted_device)
     return reader.classifier if reader.classifier.label == classifier.label else classifier
 
 
@@ -283,6 +283,9 @@ def evaluation_errors() -> Iterator[None]:
         yield
     except DigitcoreError as err:
         raise gr.Error(str(err), print_exception=False) from err
+    except gr.Error:
+        # ZeroGPU's own words, on a visitor's quota.
+        raise
     except Exception as err:
         logger.exception("unexpected failure")
         raise gr.Error(UNEXPECTED, print_exception=False) from err
@@ -294,7 +297,7 @@ def _whole(limit: object) -> object:
 
 
 @lru_cache(maxsize=MAX_LOADED_CLASSIFIERS)
-def _load_classifier(folder: Path, changed_at: int, name: str, device: str) -> DigitClassifier:
+def _load_classifier(folder: Path, changed_at: int, name: str, device: str | None) -> DigitClassifier:
     """Loaded anew when the weights change (`changed_at`)."""
     return DigitClassifier(load_named(folder, name), device)
 
