@@ -23,7 +23,7 @@ MIN_DIGIT_RATIO = 0.012
 
 # A page is turned only for at least so many digits, each counted by how sure it is, …
 MIN_DIGITS_TO_TURN = 3
-MIN_SURE_TO_TURN = 1.8
+MIN_SURE_TO_TURN = 2.0
 # … and another way up is tried only where this one has fewer sure digits than other pen strokes, or is read less surely
 # than this: digits on their heads look like others.
 SURE_SCORE = 0.6
@@ -33,7 +33,7 @@ MIN_WRITTEN = 0.0005
 # The other ways are tried on a copy with this longest side.
 TRIAL_SIDE_PX = 512
 # The other way up must have this many times as much to read, and this much more, …
-TURN_FACTOR, TURN_MARGIN = 1.3, 0.8
+TURN_FACTOR, TURN_MARGIN = 1.3, 1.0
 # … be written in digits for the most part, and read surely: words upside down have a few that look like digits. Where
 # nearly all that a pen wrote is letters as it stands, even more must be digits once it is turned.
 MIN_DIGIT_INK, MIN_MEAN_SURENESS = 0.5, 0.53
