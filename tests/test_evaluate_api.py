@@ -4,7 +4,6 @@ import threading
 import time
 from pathlib import Path
 
-import gradio as gr
 import numpy as np
 import pytest
 from gradio_client.exceptions import AppError
@@ -21,7 +20,6 @@ from digitcore.ui.evaluate_api import (
     DigitScoreJson,
     MistakeJson,
     ReportJson,
-    evaluation_errors,
     find_classifier,
     find_dataset,
     follow_measurement,
@@ -144,20 +142,6 @@ def test_iterate_download_closed_breaks_the_download_off(monkeypatch):
     next(steps)
     steps.close()
     assert ended.wait(5)
-
-
-@pytest.mark.parametrize("err", [CheckpointError("no such repo"), DatasetError("no data"), ConfigError("limit is off")])
-def test_evaluation_errors_reach_the_client_as_their_text(err):
-    with pytest.raises(gr.Error) as caught, evaluation_errors():
-        raise err
-    assert caught.value.message == str(err)
-    assert caught.value.print_exception is False
-
-
-def test_evaluation_errors_hide_an_unexpected_failure():
-    with pytest.raises(gr.Error) as caught, evaluation_errors():
-        raise RuntimeError("/srv/secret")
-    assert "secret" not in caught.value.message
 
 
 def test_what_clients_are_told_is_what_a_report_gives():

@@ -3,11 +3,9 @@
 A name never leads to a path of the server: it is a data set's, a shipped checkpoint's, or a repository's on the Hub.
 """
 
-import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, TypedDict
@@ -17,7 +15,7 @@ import gradio as gr
 from digitcore.checkpoint import WEIGHTS_NAME
 from digitcore.classifier import DigitClassifier
 from digitcore.data import LabeledImages, find_mnist, load_mnist, load_uci
-from digitcore.errors import CheckpointError, DatasetError, DigitcoreError
+from digitcore.errors import CheckpointError, DatasetError
 from digitcore.evaluation import check_count, measure
 from digitcore.hub import REPO_PATTERN, SHIPPED_NAMES, load_named, pull, resolve_checkpoint
 from digitcore.mnist_download import download_mnist
@@ -25,9 +23,8 @@ from digitcore.reader import DigitReader
 from digitcore.reports import Snapshot
 from digitcore.robustness import FIXED_STRENGTH, SUITE_LIMIT, measure_robustness
 from digitcore.robustness_reports import RobustnessReport
+from digitcore.ui.guards import errors_as_sentences
 from digitcore.ui.shared_runs import SharedRuns
-
-logger = logging.getLogger(__name__)
 
 DATASET_TITLES = {"mnist": "MNIST test set", "uci": "UCI digits"}
 # Visitors who follow a run, the tab's and the endpoint's alike: each holds one of Gradio's 40 threads while it waits
@@ -265,7 +262,7 @@ def register_evaluate_api(reader: DigitReader) -> None:
             disputed are those whose label research disputes), images a second, risk and coverage by rejection
             threshold, and how well confidence tells right from wrong (AUROC).
         """
-        with evaluation_errors():
+        with errors_as_sentences(unexpected=UNEXPECTED):
             classifiers = [find_classifier(reader, checkpoint)]
             for snapshot in follow_measurement(find_dataset(dataset), classifiers, _whole(limit)):
                 yield snapshot.reports[0].to_dict()
@@ -274,18 +271,6 @@ def register_evaluate_api(reader: DigitReader) -> None:
     evaluate_api.__name__ = "evaluate"
     evaluate_api.__annotations__["return"] = ReportJson
     gr.api(evaluate_api, api_name="evaluate", **EVALUATE_QUEUE)
-
-
-@contextmanager
-def evaluation_errors() -> Iterator[None]:
-    """Turn digitcore's errors into messages that reach the client; log any other."""
-    try:
-        yield
-    except DigitcoreError as err:
-        raise gr.Error(str(err), print_exception=False) from err
-    except Exception as err:
-        logger.exception("unexpected failure")
-        raise gr.Error(UNEXPECTED, print_exception=False) from err
 
 
 def _whole(limit: object) -> object:
