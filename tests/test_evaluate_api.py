@@ -2,6 +2,7 @@ import json
 import shutil
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -42,6 +43,20 @@ def seed_copy(tmp_path) -> Path:
 
 def test_find_classifier_gives_the_readers_own_where_it_is_the_same(seed_reader):
     assert find_classifier(seed_reader, "seed") is seed_reader.classifier
+
+
+def test_find_classifier_tells_the_same_weights_with_another_temperature_apart(seed_reader):
+    checkpoint = seed_reader.classifier.checkpoint
+    hotter = replace(checkpoint, config=replace(checkpoint.config, temperature=2.0))
+    reader = DigitReader(DigitClassifier(hotter, "cpu"), seed_reader.detector)
+    found = find_classifier(reader, "seed")
+    assert found.label == reader.classifier.label and found.checkpoint.config == checkpoint.config
+
+
+@pytest.mark.parametrize("device", [None, "cpu"])
+def test_find_classifier_asks_for_the_device_that_the_reader_was_asked_for(seed_reader, device):
+    reader = DigitReader(DigitClassifier(load_pretrained("digitnet"), device), seed_reader.detector)
+    assert find_classifier(reader, "seed").asked_device == device
 
 
 def test_find_classifier_keeps_what_it_loaded_until_the_weights_change(seed_reader, seed_copy, monkeypatch):

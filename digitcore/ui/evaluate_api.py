@@ -103,7 +103,7 @@ def find_classifier(reader: DigitReader, name: str) -> DigitClassifier:
     """The classifier of that name: the reader's own if it is the same, else one of the few kept, else loaded.
 
     Args:
-        reader: its device is used.
+        reader: the device that it was asked to use is used.
         name: "digitnet" or "seed", or a Hub repo as `user/name` or `user/name@revision`; never a path.
 
     Raises:
@@ -122,8 +122,12 @@ def find_classifier(reader: DigitReader, name: str) -> DigitClassifier:
         )
     weights = folder / WEIGHTS_NAME
     changed_at = weights.stat().st_mtime_ns if weights.is_file() else 0
-    classifier = _load_classifier(folder, changed_at, name, str(reader.classifier.device))
-    return reader.classifier if reader.classifier.label == classifier.label else classifier
+    # Once: a `LiveReader` may have another one in the next moment.
+    own = reader.classifier
+    # What was asked for, and not where it runs: None has a lent GPU picked for reports.
+    classifier = _load_classifier(folder, changed_at, name, own.asked_device)
+    is_same = own.label == classifier.label and own.checkpoint.config == classifier.checkpoint.config
+    return own if is_same else classifier
 
 
 def find_dataset(name: str) -> LabeledImages:
@@ -279,7 +283,7 @@ def _whole(limit: object) -> object:
 
 
 @lru_cache(maxsize=MAX_LOADED_CLASSIFIERS)
-def _load_classifier(folder: Path, changed_at: int, name: str, device: str) -> DigitClassifier:
+def _load_classifier(folder: Path, changed_at: int, name: str, device: str | None) -> DigitClassifier:
     """Loaded anew when the weights change (`changed_at`)."""
     return DigitClassifier(load_named(folder, name), device)
 
