@@ -41,7 +41,7 @@ class Planted:
     def __init__(self, name: str) -> None:
         self.label = f"{name}@0000000"
         self.shift = 1 if name == "shifty" else 0
-        self.checkpoint = SimpleNamespace(metrics={"test_accuracy": 0.9872})
+        self.checkpoint = SimpleNamespace(metrics={"test_accuracy": 0.9872}, config=None)
 
     def classify(self, images):
         probs = np.full((len(images), 10), 0.01, np.float32)

@@ -4,6 +4,7 @@ import threading
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -213,7 +214,8 @@ def test_endpoint_takes_a_whole_number_as_json_writes_it(client):
 class SlowClassifier:
     """Reads the right digit off a pixel, slowly, and counts its calls."""
 
-    def __init__(self, label: str = "slow@0000000", delay_s: float = 0.02) -> None:
+    def __init__(self, label: str = "slow@0000000", delay_s: float = 0.02, temperature: float = 1.0) -> None:
+        self.checkpoint = SimpleNamespace(config=SimpleNamespace(temperature=temperature))
         self.label, self.delay_s, self.n_calls = label, delay_s, 0
 
     def classify(self, images):
@@ -248,11 +250,13 @@ def test_visitors_who_measure_the_same_share_the_work():
 
 def test_visitors_who_measure_other_things_do_not_share():
     first, second, dataset = SlowClassifier("a@1"), SlowClassifier("b@2"), plant_right(256)
+    hotter = SlowClassifier("a@1", temperature=2.0)
     keys = [(dataset, [first], 0), (dataset, [second], 0), (dataset, [first], 128), (plant_right(384), [first], 0)]
-    waiting = list(keys)
-    seen = follow_in_threads(4, lambda: follow_measurement(*waiting.pop()))
+    waiting = [*keys, (dataset, [hotter], 0)]
+    seen = follow_in_threads(5, lambda: follow_measurement(*waiting.pop()))
     assert sorted((s[-1].reports[0].checkpoint, s[-1].reports[0].n) for s in seen) == [
-        ("a@1", 128), ("a@1", 256), ("a@1", 384), ("b@2", 256)]  # fmt: skip
+        ("a@1", 128), ("a@1", 256), ("a@1", 256), ("a@1", 384), ("b@2", 256)]  # fmt: skip
+    assert (first.n_calls, hotter.n_calls) == (2 + 1 + 3, 2)
 
 
 def test_visitors_who_run_the_suite_share_it():

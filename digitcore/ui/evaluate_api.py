@@ -158,7 +158,7 @@ def follow_measurement(
 
     Args:
         dataset: told by its content.
-        classifiers: told by their labels.
+        classifiers: told by label and config.
         limit: as for `evaluation.measure`.
         is_stopped: True ends it within `shared_runs.POLL_S`, for this visitor alone.
 
@@ -169,7 +169,7 @@ def follow_measurement(
         ConfigError: at once, if `limit` is not a whole number in range; what is wrong else, on the first step.
     """
     check_count("limit", limit, least=0)
-    key = ("measure", dataset.name, dataset.digest(), tuple(c.label for c in classifiers), int(limit))
+    key = ("measure", dataset.name, dataset.digest(), _identify(classifiers), int(limit))
     return _RUNS.follow(key, lambda: measure(classifiers, dataset, limit), is_stopped)
 
 
@@ -184,7 +184,7 @@ def follow_robustness(
 
     Args:
         dataset: told by its content.
-        classifiers: told by their labels.
+        classifiers: told by label and config.
         strengths: as for `robustness.measure_robustness`.
         limit: likewise.
         is_stopped: as for `follow_measurement`.
@@ -196,8 +196,7 @@ def follow_robustness(
         ConfigError: at once, if `limit` is not a whole number in range; what is wrong else, on the first step.
     """
     check_count("limit", limit, least=0)
-    labels = tuple(c.label for c in classifiers)
-    key = ("robustness", dataset.name, dataset.digest(), labels, tuple(strengths), int(limit))
+    key = ("robustness", dataset.name, dataset.digest(), _identify(classifiers), tuple(strengths), int(limit))
     return _RUNS.follow(key, lambda: measure_robustness(classifiers, dataset, strengths, limit=limit), is_stopped)
 
 
@@ -275,6 +274,11 @@ def register_evaluate_api(reader: DigitReader) -> None:
     evaluate_api.__name__ = "evaluate"
     evaluate_api.__annotations__["return"] = ReportJson
     gr.api(evaluate_api, api_name="evaluate", **EVALUATE_QUEUE)
+
+
+def _identify(classifiers: Sequence[DigitClassifier]) -> tuple[tuple[str, str], ...]:
+    """Weights and config: after a reload the same weights may come with another temperature."""
+    return tuple((each.label, repr(each.checkpoint.config)) for each in classifiers)
 
 
 def _whole(limit: object) -> object:
