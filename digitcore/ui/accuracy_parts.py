@@ -10,8 +10,6 @@ from digitcore.corruptions import MAX_STRENGTH
 from digitcore.reader import DigitReader
 from digitcore.robustness import SUITE_LIMIT
 from digitcore.ui.accuracy_choices import (
-    HUB,
-    HUB_TITLE,
     MAX_SUITE_IMAGES,
     MIN_SUITE_IMAGES,
     NONE,
@@ -20,7 +18,7 @@ from digitcore.ui.accuracy_choices import (
     SUITE_IMAGES_STEP,
     TITLES,
     default_dataset,
-    list_checkpoints,
+    offer_checkpoints,
 )
 from digitcore.ui.report_html import render_waiting
 from digitcore.ui.upload import DatasetUpload
@@ -121,7 +119,7 @@ def lay_out(reader: DigitReader) -> Parts:
 
 def _lay_out_choices(made: dict[str, Any], reader: DigitReader) -> None:
     dataset = default_dataset()
-    checkpoints, default = list_checkpoints(reader)
+    checkpoints, others, own = offer_checkpoints(reader)
     with gr.Row(equal_height=False):
         with gr.Column(min_width=300):
             made["dataset"] = gr.Radio(
@@ -148,11 +146,9 @@ def _lay_out_choices(made: dict[str, Any], reader: DigitReader) -> None:
                 made["upload"] = DatasetUpload(elem_id="accuracy-upload")
         with gr.Column(min_width=300):
             made["checkpoint"], made["hub_id"] = _checkpoint_choice(
-                "Checkpoint", [*checkpoints, (HUB_TITLE, HUB)], default, "accuracy-checkpoint"
+                "Checkpoint", checkpoints, own, "accuracy-checkpoint"
             )
-            made["other"], made["other_hub_id"] = _checkpoint_choice(
-                "Compare with", [("Nothing", NONE), *checkpoints, (HUB_TITLE, HUB)], NONE, "accuracy-other"
-            )
+            made["other"], made["other_hub_id"] = _checkpoint_choice("Compare with", others, NONE, "accuracy-other")
     with gr.Row():
         made["run"] = gr.Button("Run", variant="primary", min_width=120, scale=0, elem_id="accuracy-run")
         made["stop"] = gr.Button("Stop", interactive=False, min_width=120, scale=0, elem_id="accuracy-stop")
