@@ -39,9 +39,9 @@ class DigitClassifier:
     """A digit network on its device, ready to answer; holds no state between calls.
 
     Attributes:
-        checkpoint: the network, and what is known of it.
+        checkpoint: whose network it is.
         device: where it runs.
-        wanted_device: as it was asked for; None if it was picked.
+        asked_device: what was asked for; None if it was picked, and another network is to be picked for too.
     """
 
     def __init__(self, checkpoint: Checkpoint, device: str | None = None, *, is_lent: bool = False) -> None:
@@ -61,8 +61,8 @@ class DigitClassifier:
                 f"single digits takes a checkpoint of a {' or a '.join(ARCHITECTURES)}, such as checkpoints/digitnet."
             )
         self.checkpoint = checkpoint
+        self.asked_device = device
         self.device = pick_device(device, is_lent=is_lent)
-        self.wanted_device = device
         self._model = place(checkpoint.model, self.device)
 
     @property
@@ -73,7 +73,7 @@ class DigitClassifier:
     @cached_property
     def lent(self) -> "DigitClassifier":
         """The same network where a GPU is lent for single calls, for `lend_gpu`; itself where none is, or wanted."""
-        is_elsewhere = self.wanted_device is None and IS_ZERO_GPU and not is_lent(self.device)
+        is_elsewhere = self.asked_device is None and IS_ZERO_GPU and not is_lent(self.device)
         return DigitClassifier(self.checkpoint, is_lent=True) if is_elsewhere else self
 
     def classify(self, images: npt.NDArray[np.uint8]) -> Classification:

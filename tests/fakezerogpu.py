@@ -24,6 +24,8 @@ class DeviceApi:
 
     def __init__(self) -> None:
         self.calls: list[tuple[str, dict[str, list[str]]]] = []
+        # Of visitors who have nothing left for today.
+        self.exhausted_tokens: set[str] = set()
         self.url = ""
 
     def count(self, path: str) -> int:
@@ -32,7 +34,7 @@ class DeviceApi:
 
 @contextmanager
 def serve_device_api() -> Iterator[DeviceApi]:
-    """Run a scheduler that always has a GPU, and keeps the process of the last call for the next."""
+    """Run a scheduler with a GPU for whoever has quota left; the process of the last call is kept for the next."""
     api = DeviceApi()
 
     class Handler(BaseHTTPRequestHandler):
@@ -42,9 +44,15 @@ def serve_device_api() -> Iterator[DeviceApi]:
         def do_POST(self):  # noqa: N802
             split = urlsplit(self.path)
             api.calls.append((split.path, parse_qs(split.query)))
-            answer = {"idle": True, "nvidiaIndex": 0, "nvidiaUUID": UUID, "allowToken": f"token{len(api.calls)}"}
-            raw = json.dumps(answer if split.path == "/schedule" else {}).encode()
-            self.send_response(200)
+            answer, status = {}, 200
+            if split.path == "/schedule":
+                if api.exhausted_tokens & set(parse_qs(split.query).get("token", [])):
+                    answer, status = {"left": 7, "wait": 3600}, 429
+                else:
+                    token = f"token{len(api.calls)}"
+                    answer = {"idle": True, "nvidiaIndex": 0, "nvidiaUUID": UUID, "allowToken": token}
+            raw = json.dumps(answer).encode()
+            self.send_response(status)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(raw)))
             self.end_headers()

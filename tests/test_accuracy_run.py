@@ -41,7 +41,7 @@ class Planted:
     def __init__(self, name: str) -> None:
         self.label = f"{name}@0000000"
         self.shift = 1 if name == "shifty" else 0
-        self.checkpoint = SimpleNamespace(metrics={"test_accuracy": 0.9872})
+        self.checkpoint = SimpleNamespace(metrics={"test_accuracy": 0.9872}, config=None)
 
     def classify(self, images):
         probs = np.full((len(images), 10), 0.01, np.float32)
@@ -192,6 +192,25 @@ def test_carry_out_ends_in_a_sentence_if_it_fails(seed_reader, parts, planted, m
     seen, _ = carry_out_all(seed_reader, parts, choose())
     assert 'role="alert"' in seen[parts.headline]
     assert "secret" not in seen[parts.headline] and "<b>" not in seen[parts.headline]
+    assert seen[parts.run]["interactive"] and not seen[parts.stop]["interactive"]
+
+
+@pytest.mark.parametrize(
+    ("err", "words"),
+    [
+        (gr.Error("Try again in 1:00:00 <b>.", title="ZeroGPU quota exceeded"), "quota exceeded: Try again in 1:"),
+        (gr.Error("No GPU was available."), ">No GPU was available."),
+    ],
+)
+def test_carry_out_gives_gradios_own_errors_in_their_words(seed_reader, parts, planted, monkeypatch, err, words):
+    def fail(labeled, classifiers, is_stopped):
+        raise err
+        yield
+
+    monkeypatch.setattr(accuracy_run, "follow_measurement", fail)
+    seen, _ = carry_out_all(seed_reader, parts, choose())
+    assert 'role="alert"' in seen[parts.headline] and words in seen[parts.headline]
+    assert "fault on our side" not in seen[parts.headline] and "<b>" not in seen[parts.headline]
     assert seen[parts.run]["interactive"] and not seen[parts.stop]["interactive"]
 
 

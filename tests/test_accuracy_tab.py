@@ -7,14 +7,17 @@ import gradio as gr
 import numpy as np
 import pytest
 
+from digitcore.live import LiveReader, Source
 from digitcore.reader import DigitReader
 from digitcore.ui import accuracy_tab
+from digitcore.ui.accuracy_choices import find_checkpoint
 from digitcore.ui.accuracy_run import Run
 from digitcore.ui.accuracy_tab import build_accuracy_tab, render_origin
 from digitcore.ui.evaluate_api import register_evaluate_api
 from digitcore.ui.report_export import Shown
 from digitcore.ui.report_html import RunState
 from tests.planted_reports import IMAGES, LABELS, make_robustness, make_snapshot
+from tests.test_live import checkpoint_files
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +60,47 @@ def test_register_evaluate_api_documents_the_endpoint(seed_reader):
     parameters = {each["parameter_name"]: each["parameter_default"] for each in endpoint["parameters"]}
     assert parameters == {"dataset": "uci", "checkpoint": "digitnet", "limit": 0}
     assert {"accuracy", "interval", "confusion", "mistakes"} <= set(endpoint["returns"][0]["type"]["properties"])
+
+
+def _refreshing(demo: gr.Blocks) -> gr.blocks.BlockFunction:
+    """What runs when the page is opened and sets the two radios of checkpoints."""
+    (found,) = [
+        fn
+        for fn in demo.fns.values()
+        if [target[1] for target in fn.targets] == ["load"]
+        and [getattr(part, "elem_id", None) for part in fn.outputs] == ["accuracy-checkpoint", "accuracy-other"]
+    ]
+    return found
+
+
+def test_opening_the_page_offers_the_checkpoint_that_answers_now(hub):
+    hub.add("ada/digits", checkpoint_files("seed"))
+    live = LiveReader.from_pretrained("ada/digits", device="cpu")
+    with gr.Blocks() as demo:
+        build_accuracy_tab(live)
+    before = live.classifier
+    hub.add("ada/digits", checkpoint_files("digitnet"))
+    live.reload()
+    checkpoint, other = _refreshing(demo).fn()
+    title = f"This app's: {live.classifier.label}"
+    assert live.classifier.label != before.label
+    assert checkpoint["choices"][0] == (title, "own") and other["choices"][:2] == [("Nothing", "none"), (title, "own")]
+    assert "value" not in checkpoint, "the visitor may have chosen already"
+    assert find_checkpoint(live, "own") is live.classifier is not before
+
+
+def test_opening_the_page_chooses_the_apps_own_if_it_came_to_be_another_than_those_shipped(tmp_path):
+    for name, content in checkpoint_files("seed").items():
+        (tmp_path / name).write_bytes(content)
+    live = LiveReader(Source(None), Source("detector"), "cpu")
+    with gr.Blocks() as demo:
+        build_accuracy_tab(live)
+    checkpoint, _ = _refreshing(demo).fn()
+    assert checkpoint["choices"][0] == ("DigitNet", "digitnet") and "value" not in checkpoint
+    live._sources = (Source(tmp_path), Source("detector"))
+    assert live.reload()
+    checkpoint, _ = _refreshing(demo).fn()
+    assert checkpoint["choices"][0] == (f"This app's: {live.classifier.label}", "own") and checkpoint["value"] == "own"
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from digitcore.hub import load_pretrained
 from digitcore.reports import export_report
 from digitcore.ui import accuracy_choices, accuracy_run, evaluate_api
 from tests.drawn import draw_number, encode
+from tests.test_live import checkpoint_files
 
 pytestmark = pytest.mark.browser
 
@@ -30,6 +31,10 @@ def choose(page, dataset="UCI digits", checkpoint="The article's CNN", other=Non
     page.locator("#accuracy-checkpoint").get_by_label(checkpoint).check()
     if other:
         page.locator("#accuracy-other").get_by_label(other).check()
+
+
+def name_hub_checkpoint(page, repo_id):
+    page.locator("#accuracy-checkpoint-hub input, #accuracy-checkpoint-hub textarea").fill(repo_id)
 
 
 def start(page):
@@ -272,9 +277,51 @@ def test_own_pictures_from_a_zip_and_from_a_folder(page, tmp_path):
 
 def test_a_checkpoint_of_the_hub_wants_its_name(page):
     choose(page, checkpoint="One from the Hub")
-    page.locator("#accuracy-checkpoint-hub input, #accuracy-checkpoint-hub textarea").fill("../../etc/passwd")
+    name_hub_checkpoint(page, "../../etc/passwd")
     start(page)
     page.locator("#accuracy-headline [role=alert]").get_by_text("no checkpoint's name").wait_for()
+    assert page.get_by_role("button", name="Run", exact=True).is_enabled()
+
+
+def test_a_checkpoint_of_the_hub_beside_digitnet(hub, page):
+    commit = hub.add("ada/digits", checkpoint_files("seed", changed_byte=-4))
+    choose(page, checkpoint="One from the Hub", other="DigitNet")
+    name_hub_checkpoint(page, "ada/digits")
+    start(page)
+    wait_for_headline(page, "Done: 1,797 images")
+    wait_for_files(page)
+    fetched = [request for request in hub.requests if commit in request and "model.safetensors" in request]
+    assert fetched, hub.requests
+    pulled = DigitClassifier(load_pretrained("ada/digits"), "cpu")
+    assert pulled.label.startswith("ada/digits@") and pulled.checkpoint.digest != load_pretrained("seed").digest
+    *_, expected = measure([pulled, DigitClassifier(load_pretrained("digitnet"), "cpu")], load_uci())
+    scores = page.locator("#accuracy-headline .report-score")
+    for score, report in zip(scores.all(), expected.reports, strict=True):
+        told = score.inner_text().replace("\u00a0", " ")
+        assert report.checkpoint in told and f"{100 * report.accuracy:.2f} %" in told
+    comparison = page.locator(".report-comparison").inner_text()
+    assert f"{expected.comparison.n_only_first} are read right by {pulled.label} alone" in comparison
+    tables = page.locator("#accuracy-confusion table")
+    for table, report in zip(tables.all(), expected.reports, strict=True):
+        counts = table.locator(".count").all_inner_texts()
+        assert [int(count) for count in counts] == [count for row in report.confusion for count in row]
+
+
+@pytest.mark.parametrize(
+    ("repo_id", "words"),
+    [
+        ("ada/nothing", "no Hub repo ada/nothing"),
+        ("ada/digits@v9", 'The Hub repo ada/digits has no revision "v9".'),
+        ("ada/pages", "finds digits on a page"),
+    ],
+)
+def test_what_the_hub_does_not_give_is_said_in_a_sentence(hub, page, repo_id, words):
+    hub.add("ada/digits", checkpoint_files("seed"))
+    hub.add("ada/pages", checkpoint_files("detector"))
+    choose(page, checkpoint="One from the Hub")
+    name_hub_checkpoint(page, repo_id)
+    start(page)
+    page.locator("#accuracy-headline [role=alert]").get_by_text(words).wait_for()
     assert page.get_by_role("button", name="Run", exact=True).is_enabled()
 
 

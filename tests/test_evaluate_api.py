@@ -2,9 +2,10 @@ import json
 import shutil
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
-import gradio as gr
 import numpy as np
 import pytest
 from gradio_client.exceptions import AppError
@@ -21,7 +22,6 @@ from digitcore.ui.evaluate_api import (
     DigitScoreJson,
     MistakeJson,
     ReportJson,
-    evaluation_errors,
     find_classifier,
     find_dataset,
     follow_measurement,
@@ -44,6 +44,20 @@ def seed_copy(tmp_path) -> Path:
 
 def test_find_classifier_gives_the_readers_own_where_it_is_the_same(seed_reader):
     assert find_classifier(seed_reader, "seed") is seed_reader.classifier
+
+
+def test_find_classifier_tells_the_same_weights_with_another_temperature_apart(seed_reader):
+    checkpoint = seed_reader.classifier.checkpoint
+    hotter = replace(checkpoint, config=replace(checkpoint.config, temperature=2.0))
+    reader = DigitReader(DigitClassifier(hotter, "cpu"), seed_reader.detector)
+    found = find_classifier(reader, "seed")
+    assert found.label == reader.classifier.label and found.checkpoint.config == checkpoint.config
+
+
+@pytest.mark.parametrize("device", [None, "cpu"])
+def test_find_classifier_asks_for_the_device_that_the_reader_was_asked_for(seed_reader, device):
+    reader = DigitReader(DigitClassifier(load_pretrained("digitnet"), device), seed_reader.detector)
+    assert find_classifier(reader, "seed").asked_device == device
 
 
 def test_find_classifier_keeps_what_it_loaded_until_the_weights_change(seed_reader, seed_copy, monkeypatch):
@@ -146,33 +160,6 @@ def test_iterate_download_closed_breaks_the_download_off(monkeypatch):
     assert ended.wait(5)
 
 
-@pytest.mark.parametrize("err", [CheckpointError("no such repo"), DatasetError("no data"), ConfigError("limit is off")])
-def test_evaluation_errors_reach_the_client_as_their_text(err):
-    with pytest.raises(gr.Error) as caught, evaluation_errors():
-        raise err
-    assert caught.value.message == str(err)
-    assert caught.value.print_exception is False
-
-
-def test_evaluation_errors_let_gradios_own_words_through():
-    said = gr.Error("You have exceeded your GPU quota.")
-    with pytest.raises(gr.Error) as raised, evaluation_errors():
-        raise said
-    assert raised.value is said
-
-
-def test_find_classifier_asks_for_the_device_that_the_reader_was_asked_for(seed_reader, monkeypatch):
-    free = DigitReader(DigitClassifier(load_pretrained("digitnet")), seed_reader.detector)
-    assert find_classifier(free, "seed").wanted_device is None
-    assert find_classifier(seed_reader, "digitnet").wanted_device == "cpu"
-
-
-def test_evaluation_errors_hide_an_unexpected_failure():
-    with pytest.raises(gr.Error) as caught, evaluation_errors():
-        raise RuntimeError("/srv/secret")
-    assert "secret" not in caught.value.message
-
-
 def test_what_clients_are_told_is_what_a_report_gives():
     scores = (DigitScore(1.0, 1.0, 1.0, 1),) * 10
     report = Report(
@@ -227,7 +214,8 @@ def test_endpoint_takes_a_whole_number_as_json_writes_it(client):
 class SlowClassifier:
     """Reads the right digit off a pixel, slowly, and counts its calls."""
 
-    def __init__(self, label: str = "slow@0000000", delay_s: float = 0.02) -> None:
+    def __init__(self, label: str = "slow@0000000", delay_s: float = 0.02, temperature: float = 1.0) -> None:
+        self.checkpoint = SimpleNamespace(config=SimpleNamespace(temperature=temperature))
         self.label, self.delay_s, self.n_calls = label, delay_s, 0
 
     def classify(self, images):
@@ -262,11 +250,13 @@ def test_visitors_who_measure_the_same_share_the_work():
 
 def test_visitors_who_measure_other_things_do_not_share():
     first, second, dataset = SlowClassifier("a@1"), SlowClassifier("b@2"), plant_right(256)
+    hotter = SlowClassifier("a@1", temperature=2.0)
     keys = [(dataset, [first], 0), (dataset, [second], 0), (dataset, [first], 128), (plant_right(384), [first], 0)]
-    waiting = list(keys)
-    seen = follow_in_threads(4, lambda: follow_measurement(*waiting.pop()))
+    waiting = [*keys, (dataset, [hotter], 0)]
+    seen = follow_in_threads(5, lambda: follow_measurement(*waiting.pop()))
     assert sorted((s[-1].reports[0].checkpoint, s[-1].reports[0].n) for s in seen) == [
-        ("a@1", 128), ("a@1", 256), ("a@1", 384), ("b@2", 256)]  # fmt: skip
+        ("a@1", 128), ("a@1", 256), ("a@1", 256), ("a@1", 384), ("b@2", 256)]  # fmt: skip
+    assert (first.n_calls, hotter.n_calls) == (2 + 1 + 3, 2)
 
 
 def test_visitors_who_run_the_suite_share_it():

@@ -107,6 +107,19 @@ def test_errors_as_sentences_passes_our_errors_on():
     assert not caught.value.print_exception
 
 
+def test_errors_as_sentences_lets_gradios_own_through():
+    quota = gr.Error("You have exceeded your free ZeroGPU quota.", title="ZeroGPU quota exceeded")
+    with pytest.raises(gr.Error) as caught, errors_as_sentences("Picture 3: ", "A fault."):
+        raise quota
+    assert caught.value is quota
+
+
+def test_errors_as_sentences_says_what_it_is_told_to_of_a_fault():
+    with pytest.raises(gr.Error) as caught, errors_as_sentences(unexpected="The evaluation failed."):
+        raise RuntimeError("/secret/path")
+    assert caught.value.message == "The evaluation failed."
+
+
 def test_errors_as_sentences_hides_the_details_of_a_fault():
     with pytest.raises(gr.Error) as caught, errors_as_sentences():
         raise RuntimeError("/secret/path")

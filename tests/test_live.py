@@ -9,7 +9,6 @@ from digitcore.errors import CheckpointError
 from digitcore.hub import SHIPPED_FOLDER, load_pretrained
 from digitcore.live import LiveReader, Source
 from digitcore.ui.accuracy_choices import Choice, find_checkpoints
-from digitcore.ui.accuracy_parts import renew_checkpoints
 
 BLANK = np.full((60, 80), 255, np.uint8)
 
@@ -156,16 +155,6 @@ def test_reloads_at_once_take_turns(hub, live):
     for thread in threads:
         thread.join(60)
     assert sorted(changed) == [False, False, False, True]
-
-
-def test_accuracy_tab_offers_what_answers_after_a_reload(hub, live):
-    before, _ = renew_checkpoints(live)
-    hub.add("ada/digits", checkpoint_files("seed", changed_byte=-4))
-    live.reload()
-    choices, others = renew_checkpoints(live)
-    assert choices["choices"][0] == (f"This app's: {live.classifier.label}", "own") and choices["value"] == "own"
-    assert choices["choices"][0] != before["choices"][0]
-    assert others["choices"][1] == choices["choices"][0] and others["value"] == "none"
 
 
 def test_accuracy_tab_compares_a_checkpoint_of_the_hub(hub):

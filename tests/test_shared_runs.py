@@ -2,6 +2,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from contextvars import ContextVar
 
 import pytest
 
@@ -52,6 +53,19 @@ def test_follow_alone_sees_the_work_to_its_end():
     seen = list(SharedRuns().follow("a", work.start))
     assert seen == sorted(set(seen)) and seen[-1] == 4
     assert work.closed.is_set() and work.steps == [0, 1, 2, 3, 4]
+
+
+def test_follow_works_in_the_context_of_who_asked_first():
+    visitor = ContextVar("visitor")
+
+    def start():
+        yield visitor.get()
+        yield visitor.get()
+
+    runs = SharedRuns()
+    for name in ("ada", "grace"):
+        visitor.set(name)
+        assert set(runs.follow("a", start)) == {name}
 
 
 def test_follow_nothing():

@@ -4,6 +4,10 @@ import httpx
 import pytest
 from gradio_client import Client
 
+from digitcore.classifier import DigitClassifier
+from digitcore.data import load_uci
+from digitcore.evaluation import evaluate
+from digitcore.hub import load_pretrained
 from digitcore.live import LiveReader
 from digitcore.ui.build import build_app, launch_options
 from digitcore.ui.webhook import MAX_BODY_BYTES, WEBHOOK_PATH, find_reason_to_ignore, make_webhook_routes
@@ -107,6 +111,35 @@ def test_find_reason_to_ignore(changes, words):
 def test_find_reason_to_ignore_without_a_repo_to_follow():
     assert "no repo of the Hub" in find_reason_to_ignore(UPDATE, ())
     assert find_reason_to_ignore({}, ()) is None
+
+
+@pytest.mark.browser
+def test_the_accuracy_tab_measures_what_answers_now_and_a_new_page_names_it(hub, app, chromium):
+    page = chromium.new_page()
+    page.set_default_timeout(30_000)
+    choice = page.locator("#accuracy-checkpoint label").first
+
+    def open_tab(label: str) -> None:
+        page.goto(app)
+        page.get_by_role("tab", name="Accuracy").click()
+        choice.get_by_text(f"This app's: {label}").wait_for()
+        assert choice.locator("input").is_checked()
+
+    try:
+        open_tab(f"ada/digits@{load_pretrained('seed').digest}")
+        page.locator("#accuracy-dataset").get_by_label("UCI digits").check()
+        hub.add("ada/digits", checkpoint_files("digitnet"))
+        label = _post(app).json()["model"]
+        # On the page that was opened before; its title is the old one, its report bears the name of what it measured.
+        page.get_by_role("button", name="Run", exact=True).click()
+        headline = page.locator("#accuracy-headline")
+        headline.get_by_text("Done: 1,797 images").wait_for()
+        *_, report = evaluate(DigitClassifier(load_pretrained("digitnet"), "cpu"), load_uci())
+        told = headline.inner_text().replace("\u00a0", " ")
+        assert label in told and f"{100 * report.accuracy:.2f} %" in told
+        open_tab(label)
+    finally:
+        page.close()
 
 
 @pytest.mark.browser

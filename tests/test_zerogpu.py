@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from digitcore.classifier import DigitClassifier
 from digitcore.data import load_uci
 from digitcore.evaluation import evaluate
 from digitcore.hub import load_pretrained
@@ -16,6 +17,7 @@ from tests.conftest import PAGE_LINES, find_free_port
 from tests.drawn import draw_page, encode
 from tests.fakezerogpu import serve_device_api, zero_gpu_environment
 from tests.test_live import checkpoint_files
+from tests.zerogpu_scenario import EXHAUSTED_TOKEN
 
 ROOT = Path(__file__).resolve().parent.parent
 pytestmark = pytest.mark.slow
@@ -82,10 +84,13 @@ def test_sketches_stay_on_the_cpu_and_photos_borrow_a_gpu(hub, api, picture, tmp
     assert "no picture" in steps, "what is wrong with a picture is said in its own words"
     *_, report = evaluate(here.classifier, load_uci(), 300)
     assert steps["report"] == {"n": 300, "n_correct": report.n_correct}
-    # Two photos and a report, and nothing for loading, warming up, the sketch and what was no picture.
-    assert [query["durationSeconds"] for path, query in api.calls if path == "/schedule"] == [["15"], ["15"], ["60"]]
-    assert api.count("/allow") == 2, "the process of the first photo read the second too"
-    assert api.count("/release") == 3
+    *_, report = evaluate(DigitClassifier(load_pretrained("seed"), "cpu"), load_uci(), 300)
+    assert steps["other report"] == {"device": "cuda", "n": 300, "n_correct": report.n_correct}
+    # Two photos and two reports, and nothing for loading, warming up, the sketch and what was no picture.
+    durations = [query["durationSeconds"] for path, query in api.calls if path == "/schedule"]
+    assert durations == [["15"], ["15"], ["60"], ["60"]]
+    assert api.count("/allow") == 3, "the process of the first photo read the second too"
+    assert api.count("/release") == 4
 
     hub.add("ada/digits", checkpoint_files("digitnet", changed_byte=-4))
     process.stdin.write("\n")
@@ -94,10 +99,11 @@ def test_sketches_stay_on_the_cpu_and_photos_borrow_a_gpu(hub, api, picture, tmp
     assert reload["changed"] == [True]
     assert reload["sketch"] == reload["photo"]["model"] == f"ada/digits@{load_pretrained('ada/digits').digest}"
     assert reload["photo"]["lines"] == PAGE_LINES
-    assert api.count("/allow") == 3, "a process with the new weights"
+    assert api.count("/allow") == 4, "a process with the new weights"
 
 
 def test_the_app_on_zerogpu(api, picture, tmp_path):
+    api.exhausted_tokens.add(EXHAUSTED_TOKEN)
     process = _start("app", picture, api, tmp_path, PORT=str(find_free_port()))
     steps = _read_steps(process)
     assert api.count("/startup-report") == 1
@@ -105,7 +111,8 @@ def test_the_app_on_zerogpu(api, picture, tmp_path):
     assert steps["read_sketch"]["digits"] and steps["read_photo"]["lines"] == PAGE_LINES
     assert steps["evaluate"]["n"] == 200 and steps["evaluate"]["accuracy"] > 0.9
     assert (tmp_path / "zero" / "tensors").is_dir(), "the weights were packed for moving"
-    assert api.count("/schedule") == 2, "the photo and the report"
+    assert "exceeded your ZeroGPU quota" in steps["quota"]["error"] and "1:00:00" in steps["quota"]["error"]
+    assert api.count("/schedule") == 3, "the photo, the report, and the one that nothing was left for"
 
 
 def test_elsewhere_spaces_is_not_imported_by_us():

@@ -9,6 +9,9 @@ import sys
 import threading
 from pathlib import Path
 
+# Of a visitor who has used the day's quota up.
+EXHAUSTED_TOKEN = "of.grace"
+
 
 def tell(step: str, **facts) -> None:
     print(json.dumps({"step": step} | facts), flush=True)
@@ -22,6 +25,7 @@ def run_reader(picture: Path) -> None:
     from digitcore.errors import ImageError
     from digitcore.evaluation import evaluate
     from digitcore.live import LiveReader
+    from digitcore.ui.evaluate_api import find_classifier
     from tests.fakezerogpu import compute_on_the_cpu
 
     tell("import", has_spaces="spaces" in sys.modules, is_cuda_started=torch.cuda.is_initialized())
@@ -38,6 +42,9 @@ def run_reader(picture: Path) -> None:
         tell("no picture", error=str(err))
     *_, report = evaluate(reader.classifier, load_uci(), 300)
     tell("report", n_correct=report.n_correct, n=report.n)
+    other = find_classifier(reader, "seed")
+    *_, report = evaluate(other, load_uci(), 300)
+    tell("other report", device=str(other.lent.device), n_correct=report.n_correct, n=report.n)
     print("reload?", flush=True)
     sys.stdin.readline()
     changed = []
@@ -53,6 +60,7 @@ def run_reader(picture: Path) -> None:
 def run_app(picture: Path) -> None:
     """The app as app.py launches it, asked by a client."""
     from gradio_client import Client, handle_file
+    from gradio_client.exceptions import AppError
 
     from digitcore.live import LiveReader
     from digitcore.ui.build import build_app, launch_options
@@ -74,6 +82,11 @@ def run_app(picture: Path) -> None:
         tell(name, **client.predict(handle_file(picture), api_name=f"/{name}"))
     *_, report = client.submit("uci", "digitnet", 200, api_name="/evaluate")
     tell("evaluate", **report)
+    visitor = Client(url, headers={"X-IP-Token": EXHAUSTED_TOKEN}, verbose=False)
+    try:
+        visitor.predict("uci", "seed", 200, api_name="/evaluate")
+    except AppError as err:
+        tell("quota", error=str(err))
 
 
 if __name__ == "__main__":

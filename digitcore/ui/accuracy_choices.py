@@ -122,6 +122,13 @@ def list_checkpoints(reader: DigitReader) -> tuple[list[tuple[str, str]], str]:
     return [(f"This app's: {reader.classifier.label}", OWN), *shipped], OWN
 
 
+def offer_checkpoints(reader: DigitReader) -> tuple[list[tuple[str, str]], list[tuple[str, str]], str]:
+    """What both radios offer, those to measure and those to compare with, and which is the app's."""
+    offered, own = list_checkpoints(reader)
+    hub = (HUB_TITLE, HUB)
+    return [*offered, hub], [("Nothing", NONE), *offered, hub], own
+
+
 def find_checkpoints(reader: DigitReader, choice: Choice) -> tuple[DigitClassifier, ...]:
     """The one or two classifiers that the visitor chose.
 

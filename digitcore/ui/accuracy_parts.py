@@ -10,8 +10,6 @@ from digitcore.corruptions import MAX_STRENGTH
 from digitcore.reader import DigitReader
 from digitcore.robustness import SUITE_LIMIT
 from digitcore.ui.accuracy_choices import (
-    HUB,
-    HUB_TITLE,
     MAX_SUITE_IMAGES,
     MIN_SUITE_IMAGES,
     NONE,
@@ -20,7 +18,7 @@ from digitcore.ui.accuracy_choices import (
     SUITE_IMAGES_STEP,
     TITLES,
     default_dataset,
-    list_checkpoints,
+    offer_checkpoints,
 )
 from digitcore.ui.report_html import render_waiting
 from digitcore.ui.upload import DatasetUpload
@@ -36,7 +34,6 @@ SHOW_SHARES_JS = (
 )
 # A plot that was drawn while its tab was hidden learns its width when the window changes.
 REDRAW_JS = '() => { requestAnimationFrame(() => window.dispatchEvent(new Event("resize"))); }'
-HUB_CHOICE, NO_CHOICE = (HUB_TITLE, HUB), ("Nothing", NONE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,18 +117,9 @@ def lay_out(reader: DigitReader) -> Parts:
     return Parts(**made)
 
 
-def renew_checkpoints(reader: DigitReader) -> tuple[Any, Any]:
-    """The two choices of checkpoints anew, since the app's own may be another one by the time a page is opened."""
-    checkpoints, default = list_checkpoints(reader)
-    return (
-        gr.update(choices=[*checkpoints, HUB_CHOICE], value=default),
-        gr.update(choices=[NO_CHOICE, *checkpoints, HUB_CHOICE], value=NONE),
-    )
-
-
 def _lay_out_choices(made: dict[str, Any], reader: DigitReader) -> None:
     dataset = default_dataset()
-    checkpoints, default = list_checkpoints(reader)
+    checkpoints, others, own = offer_checkpoints(reader)
     with gr.Row(equal_height=False):
         with gr.Column(min_width=300):
             made["dataset"] = gr.Radio(
@@ -158,11 +146,9 @@ def _lay_out_choices(made: dict[str, Any], reader: DigitReader) -> None:
                 made["upload"] = DatasetUpload(elem_id="accuracy-upload")
         with gr.Column(min_width=300):
             made["checkpoint"], made["hub_id"] = _checkpoint_choice(
-                "Checkpoint", [*checkpoints, HUB_CHOICE], default, "accuracy-checkpoint"
+                "Checkpoint", checkpoints, own, "accuracy-checkpoint"
             )
-            made["other"], made["other_hub_id"] = _checkpoint_choice(
-                "Compare with", [NO_CHOICE, *checkpoints, HUB_CHOICE], NONE, "accuracy-other"
-            )
+            made["other"], made["other_hub_id"] = _checkpoint_choice("Compare with", others, NONE, "accuracy-other")
     with gr.Row():
         made["run"] = gr.Button("Run", variant="primary", min_width=120, scale=0, elem_id="accuracy-run")
         made["stop"] = gr.Button("Stop", interactive=False, min_width=120, scale=0, elem_id="accuracy-stop")

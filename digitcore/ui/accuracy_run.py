@@ -59,6 +59,8 @@ Updates = dict[Any, Any]
 QUEUED = "Waiting: evaluations take turns…"
 LOADING = "Loading…"
 NOTHING_READ = "Stopped before the first images were read."
+# What Gradio calls an error of which nothing is said.
+UNTITLED = "Error"
 INSTEAD = "MNIST could not be downloaded. Below is the report on the UCI digits instead."
 # A stop is noticed this soon while something is being fetched.
 PATIENCE_S = 0.1
@@ -162,8 +164,9 @@ def _carry_out(reader: DigitReader, parts: Parts, run: Run, choice: Choice) -> I
     except DigitcoreError as err:
         yield {parts.headline: render_note(str(err), is_problem=True)}
     except gr.Error as err:
-        # ZeroGPU's own words, on a visitor's quota.
-        yield {parts.headline: render_note(err.message, is_problem=True)}
+        # ZeroGPU's: a quota that is used up, and when to come back.
+        title = "" if err.title == UNTITLED else f"{err.title}: "
+        yield {parts.headline: render_note(f"{title}{err.message!s}", is_problem=True)}
     except Exception:
         logger.exception("unexpected failure")
         yield {parts.headline: render_note(UNEXPECTED, is_problem=True)}

@@ -10,8 +10,8 @@ import gradio as gr
 from digitcore.live import LiveReader
 from digitcore.reader import DigitReader
 from digitcore.results import N_CLASSES
-from digitcore.ui.accuracy_choices import HUB, OWN_DATASET, SUITE, Choice, render_choice
-from digitcore.ui.accuracy_parts import REDRAW_JS, SHOW_SHARES_JS, Parts, lay_out, renew_checkpoints
+from digitcore.ui.accuracy_choices import HUB, OWN_DATASET, SUITE, Choice, offer_checkpoints, render_choice
+from digitcore.ui.accuracy_parts import REDRAW_JS, SHOW_SHARES_JS, Parts, lay_out
 from digitcore.ui.accuracy_run import Run, Updates, announce, carry_out, choose_points, stop
 from digitcore.ui.charts import chart_risk_coverage
 from digitcore.ui.evaluate_api import EVALUATE_QUEUE
@@ -53,15 +53,16 @@ def _bind_choices(reader: DigitReader, parts: Parts) -> None:
     named = [parts.dataset, parts.base, parts.checkpoint]
     # Without triggers: when the page is opened and when the choice changes.
     gr.on(None, partial(render_choice, reader), named, parts.note, queue=False, **QUIET)
-    if isinstance(reader, LiveReader):
-        # Without triggers and inputs: when the page is opened.
-        gr.on(None, partial(renew_checkpoints, reader), None, [parts.checkpoint, parts.other], queue=False, **QUIET)
     for radio, name, part in (
         (parts.dataset, SUITE, parts.suite),
         (parts.checkpoint, HUB, parts.hub_id),
         (parts.other, HUB, parts.other_hub_id),
     ):
         radio.change(partial(_show_if, name), radio, part, queue=False, **QUIET)
+    if isinstance(reader, LiveReader):
+        # Without triggers and inputs: when the page is opened.
+        refresh = partial(_refresh_checkpoints, reader, parts.checkpoint.value)
+        gr.on(None, refresh, None, [parts.checkpoint, parts.other], queue=False, **QUIET)
     sources = [parts.dataset, parts.base]
     gr.on([each.change for each in sources], _show_upload, sources, parts.own, queue=False, **QUIET)
 
@@ -129,6 +130,13 @@ def render_origin(shown: Shown, index: int, which: int, reader_label: str) -> st
         "Add a stroke, and see it change."
     )
     return f'<p class="dc-notice dc-origin" role="status">{escape(sentence)}</p>'
+
+
+def _refresh_checkpoints(reader: DigitReader, chosen: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What can be measured now: the app's own may be another one than when the tab was laid out, with `chosen`."""
+    checkpoints, others, own = offer_checkpoints(reader)
+    value = {} if own == chosen else {"value": own}
+    return gr.update(choices=checkpoints, **value), gr.update(choices=others)
 
 
 def _show_if(name: str, chosen: str) -> dict[str, Any]:

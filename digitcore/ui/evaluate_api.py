@@ -3,11 +3,9 @@
 A name never leads to a path of the server: it is a data set's, a shipped checkpoint's, or a repository's on the Hub.
 """
 
-import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, TypedDict
@@ -17,7 +15,7 @@ import gradio as gr
 from digitcore.checkpoint import WEIGHTS_NAME
 from digitcore.classifier import DigitClassifier
 from digitcore.data import LabeledImages, find_mnist, load_mnist, load_uci
-from digitcore.errors import CheckpointError, DatasetError, DigitcoreError
+from digitcore.errors import CheckpointError, DatasetError
 from digitcore.evaluation import check_count, measure
 from digitcore.hub import REPO_PATTERN, SHIPPED_NAMES, load_named, pull, resolve_checkpoint
 from digitcore.mnist_download import download_mnist
@@ -25,9 +23,8 @@ from digitcore.reader import DigitReader
 from digitcore.reports import Snapshot
 from digitcore.robustness import FIXED_STRENGTH, SUITE_LIMIT, measure_robustness
 from digitcore.robustness_reports import RobustnessReport
+from digitcore.ui.guards import errors_as_sentences
 from digitcore.ui.shared_runs import SharedRuns
-
-logger = logging.getLogger(__name__)
 
 DATASET_TITLES = {"mnist": "MNIST test set", "uci": "UCI digits"}
 # Visitors who follow a run, the tab's and the endpoint's alike: each holds one of Gradio's 40 threads while it waits
@@ -106,7 +103,7 @@ def find_classifier(reader: DigitReader, name: str) -> DigitClassifier:
     """The classifier of that name: the reader's own if it is the same, else one of the few kept, else loaded.
 
     Args:
-        reader: the device that it was asked to run on is used.
+        reader: the device that it was asked to use is used.
         name: "digitnet" or "seed", or a Hub repo as `user/name` or `user/name@revision`; never a path.
 
     Raises:
@@ -125,8 +122,12 @@ def find_classifier(reader: DigitReader, name: str) -> DigitClassifier:
         )
     weights = folder / WEIGHTS_NAME
     changed_at = weights.stat().st_mtime_ns if weights.is_file() else 0
-    classifier = _load_classifier(folder, changed_at, name, reader.classifier.wanted_device)
-    return reader.classifier if reader.classifier.label == classifier.label else classifier
+    # Once: a `LiveReader` may have another one in the next moment.
+    own = reader.classifier
+    # What was asked for, and not where it runs: None has a lent GPU picked for reports.
+    classifier = _load_classifier(folder, changed_at, name, own.asked_device)
+    is_same = own.label == classifier.label and own.checkpoint.config == classifier.checkpoint.config
+    return own if is_same else classifier
 
 
 def find_dataset(name: str) -> LabeledImages:
@@ -157,7 +158,7 @@ def follow_measurement(
 
     Args:
         dataset: told by its content.
-        classifiers: told by their labels.
+        classifiers: told by label and config.
         limit: as for `evaluation.measure`.
         is_stopped: True ends it within `shared_runs.POLL_S`, for this visitor alone.
 
@@ -168,7 +169,7 @@ def follow_measurement(
         ConfigError: at once, if `limit` is not a whole number in range; what is wrong else, on the first step.
     """
     check_count("limit", limit, least=0)
-    key = ("measure", dataset.name, dataset.digest(), tuple(c.label for c in classifiers), int(limit))
+    key = ("measure", dataset.name, dataset.digest(), _identify(classifiers), int(limit))
     return _RUNS.follow(key, lambda: measure(classifiers, dataset, limit), is_stopped)
 
 
@@ -183,7 +184,7 @@ def follow_robustness(
 
     Args:
         dataset: told by its content.
-        classifiers: told by their labels.
+        classifiers: told by label and config.
         strengths: as for `robustness.measure_robustness`.
         limit: likewise.
         is_stopped: as for `follow_measurement`.
@@ -195,8 +196,7 @@ def follow_robustness(
         ConfigError: at once, if `limit` is not a whole number in range; what is wrong else, on the first step.
     """
     check_count("limit", limit, least=0)
-    labels = tuple(c.label for c in classifiers)
-    key = ("robustness", dataset.name, dataset.digest(), labels, tuple(strengths), int(limit))
+    key = ("robustness", dataset.name, dataset.digest(), _identify(classifiers), tuple(strengths), int(limit))
     return _RUNS.follow(key, lambda: measure_robustness(classifiers, dataset, strengths, limit=limit), is_stopped)
 
 
@@ -265,7 +265,7 @@ def register_evaluate_api(reader: DigitReader) -> None:
             disputed are those whose label research disputes), images a second, risk and coverage by rejection
             threshold, and how well confidence tells right from wrong (AUROC).
         """
-        with evaluation_errors():
+        with errors_as_sentences(unexpected=UNEXPECTED):
             classifiers = [find_classifier(reader, checkpoint)]
             for snapshot in follow_measurement(find_dataset(dataset), classifiers, _whole(limit)):
                 yield snapshot.reports[0].to_dict()
@@ -276,19 +276,9 @@ def register_evaluate_api(reader: DigitReader) -> None:
     gr.api(evaluate_api, api_name="evaluate", **EVALUATE_QUEUE)
 
 
-@contextmanager
-def evaluation_errors() -> Iterator[None]:
-    """Turn digitcore's errors into messages that reach the client; log any other."""
-    try:
-        yield
-    except DigitcoreError as err:
-        raise gr.Error(str(err), print_exception=False) from err
-    except gr.Error:
-        # ZeroGPU's own words, on a visitor's quota.
-        raise
-    except Exception as err:
-        logger.exception("unexpected failure")
-        raise gr.Error(UNEXPECTED, print_exception=False) from err
+def _identify(classifiers: Sequence[DigitClassifier]) -> tuple[tuple[str, str], ...]:
+    """Weights and config: after a reload the same weights may come with another temperature."""
+    return tuple((each.label, repr(each.checkpoint.config)) for each in classifiers)
 
 
 def _whole(limit: object) -> object:

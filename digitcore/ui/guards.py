@@ -101,8 +101,15 @@ def take_uploads_only(component: Component) -> None:
 
 
 @contextmanager
-def errors_as_sentences(prefix: str = "") -> Iterator[None]:
-    """Turn digitcore's errors into messages that reach the visitor and the API client; log any other."""
+def errors_as_sentences(prefix: str = "", unexpected: str = UNEXPECTED) -> Iterator[None]:
+    """Turn digitcore's errors into messages that reach the visitor and the API client; log any other.
+
+    Gradio's own pass as they are: on ZeroGPU they say that a quota is used up, and when to come back.
+
+    Args:
+        prefix: of digitcore's sentences.
+        unexpected: what is said of any other error.
+    """
     try:
         yield
     except DigitcoreError as err:
@@ -111,7 +118,7 @@ def errors_as_sentences(prefix: str = "") -> Iterator[None]:
         raise
     except Exception as err:
         logger.exception("unexpected failure")
-        raise gr.Error(UNEXPECTED, print_exception=False) from err
+        raise gr.Error(unexpected, print_exception=False) from err
 
 
 class PhotoInput(gr.Image):

@@ -12,6 +12,8 @@ import threading
 from collections import deque
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
+from contextvars import copy_context
+from functools import partial
 from typing import Generic, TypeVar
 
 logger = logging.getLogger(__name__)
@@ -121,7 +123,9 @@ class SharedRuns(Generic[Item]):
             run = self._runs.get(key)
             if run is None:
                 run = self._runs[key] = _Run()
-                threading.Thread(target=self._work, args=(key, run, start), name="shared run", daemon=True).start()
+                # In the context of the first to ask: ZeroGPU finds there whose request, and quota, it is.
+                work = partial(copy_context().run, self._work, key, run, start)
+                threading.Thread(target=work, name="shared run", daemon=True).start()
             run.n_followers += 1
             return run
 
