@@ -11,9 +11,9 @@ further. The last line printed is JSON.
 Measured with 550 digits by 55 people (not in the repository), one run each:
 
     checkpoint   pen    single digits   numbers of five   touching pairs
-    digitnet     0.02   98.0 %          89.0 %           43 %
-    digitnet     0.06   99.5 %          97.0 %           57 %
-    digitnet     0.10   99.6 %          98.5 %           72 %
+    digitnet     0.02   99.5 %          96.0 %           45 %
+    digitnet     0.06   99.5 %          97.5 %           57 %
+    digitnet     0.10   99.5 %          96.0 %           70 %
     seed         0.06   97.6 %          85.5 %           43 %
 """
 
