@@ -135,10 +135,8 @@ def test_the_readme_names_every_module():
     modules = {path.name for folder in folders for path in folder.glob("*.py")} - {"__init__.py"}
     helpers = {path.name for path in (ROOT / "tests").glob("*.py")} - {"__init__.py", "conftest.py"}
     helpers = {name for name in helpers if not name.startswith("test_")}
-    commands = {
-        f"{word}.py" for word in re.findall(r"\w+", tree.partition("python -m train.NAME:")[2].partition("\n")[0])
-    }
-    named = set(re.findall(r"\w+\.py", tree)) | commands
+    commands = re.search("python -m train.NAME: (.*)", tree)[1]
+    named = set(re.findall(r"\w+\.py", tree)) | {f"{name}.py" for name in re.findall(r"\w+", commands)}
     assert (modules | helpers) - named == set()
     arrows = set(re.findall(r"\w+", rest.partition("## ")[0]))
     assert set(ARROWS) - arrows == set()
