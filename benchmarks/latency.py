@@ -200,8 +200,8 @@ def why_no_browser() -> str | None:
     try:
         import playwright  # noqa: F401
     except ImportError:
-        return "Skipped pen up → answer: playwright is not installed (requirements-dev.txt)."
-    return None if shutil.which("chromium") else "Skipped pen up → answer: there is no chromium on the PATH."
+        return "Skipped the browser: playwright is not installed (requirements-dev.txt)."
+    return None if shutil.which("chromium") else "Skipped the browser: there is no chromium on the PATH."
 
 
 def print_table(figures: Figures) -> None:

@@ -7,6 +7,7 @@ import gzip
 import hashlib
 import os
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -41,6 +42,8 @@ MAX_IDX_BYTES = 64 * 1024 * 1024
 UCI_SIZE_PX, UCI_LEVELS, UCI_SCALE = 8, 16, 5
 
 Split = Literal["train", "test"]
+# What is being read or fetched, and how much of the whole is done, 0 to 1.
+Progress = Callable[[str, float], None]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from digitcore.cropping import cut_digit
-from digitcore.data import LabeledImages
+from digitcore.data import LabeledImages, Progress
 from digitcore.errors import DatasetError, ImageError
 from digitcore.imaging import load_image
 from digitcore.preprocessing import normalize_digit
@@ -46,8 +46,6 @@ WHAT_IS_RIGHT = (
     "Give a zip or a folder of pictures of one digit each, in folders named 0 to 9 (7/anna.png) or with names that "
     "start with the digit (7_anna.png)."
 )
-
-Progress = Callable[[str, float], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +104,7 @@ def load_labeled_pictures(path: Path, name: str | None = None, progress: Progres
 
     Args:
         path: of the zip or the folder.
-        name: of the data set, as reports print it; None for the file's own.
+        name: of the data set, as reports print it; None for the folder's, or the zip's without its ending.
         progress: called with a picture's name and how much of the whole is done, 0 to 1. What it raises ends the work.
 
     Returns:
@@ -126,7 +124,7 @@ def load_labeled_pictures(path: Path, name: str | None = None, progress: Progres
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as err:
         raise DatasetError(f"{path.name} is no zip file that can be read. {WHAT_IS_RIGHT}") from err
     with archive:
-        return _read_entries(list(_list_zip(archive)), name or path.name, report)
+        return _read_entries(list(_list_zip(archive)), name or path.stem, report)
 
 
 def find_class(path: str) -> int | None:

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from huggingface_hub import hf_hub_url
 
-from digitcore.data import MNIST_COUNTS, MNIST_DIGESTS, MNIST_FILES, LabeledImages, Split, default_root
+from digitcore.data import MNIST_COUNTS, MNIST_DIGESTS, MNIST_FILES, LabeledImages, Progress, Split, default_root
 from digitcore.errors import DatasetError
 from digitcore.imaging import load_image
 
@@ -34,8 +34,6 @@ MAX_DOWNLOAD_BYTES = 32 * 1024 * 1024
 DOWNLOAD_TIMEOUT_S = 10
 CHUNK_BYTES = 256 * 1024
 ALL_SPLITS: tuple[Split, ...] = ("train", "test")
-
-Progress = Callable[[str, float], None]
 
 
 def download_mnist(

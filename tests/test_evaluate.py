@@ -223,7 +223,7 @@ def test_main_suite_only_needs_strengths(capsys):
 def test_main_says_which_pictures_were_left_out(capsys, zipped):
     script.main(["seed", "--device", "cpu", "--pictures", str(zipped)])
     text, errors = capsys.readouterr()
-    assert " on mine.zip: " in text and "1 of 4 files were left out: 7/notes.txt" in errors
+    assert " on mine: " in text and "1 of 4 files were left out: 7/notes.txt" in errors
 
 
 def test_main_json_leaves_out_what_was_not_asked_for(capsys):

@@ -1,6 +1,7 @@
 """The arrows between modules go one way: the table in the README, held to by parsing every import."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
+README = ROOT / "README.md"
 
 # What each module may import, beside what those may import in turn.
 ARROWS = {
@@ -125,6 +127,19 @@ def test_gradio_stays_in_the_app(path):
 def test_only_device_knows_zerogpu(path):
     uses_spaces = any(name.split(".")[0] == "spaces" for name in _imports(path))
     assert not uses_spaces or path.relative_to(ROOT).as_posix() == "digitcore/device.py"
+
+
+def test_the_readme_names_every_module():
+    tree, _, rest = README.read_text(encoding="utf-8").partition("## What is where")[2].partition("Imports go one way")
+    folders = [ROOT / "digitcore", ROOT / "digitcore" / "ui", ROOT / "train"]
+    modules = {path.name for folder in folders for path in folder.glob("*.py")} - {"__init__.py"}
+    helpers = {path.name for path in (ROOT / "tests").glob("*.py")} - {"__init__.py", "conftest.py"}
+    helpers = {name for name in helpers if not name.startswith("test_")}
+    commands = re.search("python -m train.NAME: (.*)", tree)[1]
+    named = set(re.findall(r"\w+\.py", tree)) | {f"{name}.py" for name in re.findall(r"\w+", commands)}
+    assert (modules | helpers) - named == set()
+    arrows = set(re.findall(r"\w+", rest.partition("## ")[0]))
+    assert set(ARROWS) - arrows == set()
 
 
 def test_serving_starts_without_the_learning_side():

@@ -65,11 +65,11 @@ def test_find_class(path, expected):
     assert find_class(path) == expected
 
 
-@pytest.mark.parametrize("write", [write_zip, write_folder])
-def test_load_labeled_pictures_by_folder_and_by_name(tmp_path, write):
-    found = load_labeled_pictures(write(tmp_path / "mine.zip", THREE))
+@pytest.mark.parametrize(("write", "name"), [(write_zip, "mine.zip"), (write_folder, "mine")])
+def test_load_labeled_pictures_by_folder_and_by_name(tmp_path, write, name):
+    found = load_labeled_pictures(write(tmp_path / name, THREE))
     assert found.names == ("1_first.png", "7/anna.png", "set/2/b.jpg") and found.skipped == ()
-    assert found.dataset.labels.tolist() == [1, 7, 2] and found.dataset.name == "mine.zip"
+    assert found.dataset.labels.tolist() == [1, 7, 2] and found.dataset.name == "mine"
     assert (found.dataset.images[0] == INK[1]).all() and (found.dataset.images[1] == INK[7]).all()
     assert np.abs(found.dataset.images[2].astype(int) - INK[2]).mean() < 3  # JPEG
     assert found.describe_skipped() == ""

@@ -95,6 +95,13 @@ def test_the_card_of_a_digit_network(logged_in, data):
         assert picture.format == "PNG" and picture.width > 100
 
 
+def test_the_picture_takes_the_test_set_alone_as_the_app_downloads_it(logged_in, data):
+    for path in (data / "MNIST" / "raw").glob("train-*"):
+        path.unlink()
+    push_checkpoint(SHIPPED_FOLDER / "seed", "ada/mine", data_root=data)
+    assert PICTURE_NAME in logged_in.files("ada/mine")
+
+
 def test_the_card_of_a_detector(logged_in, data):
     push_checkpoint(SHIPPED_FOLDER / "detector", "ada/pages", data_root=data)
     files = logged_in.files("ada/pages")

@@ -121,7 +121,7 @@ def read_checkpoint(folder: Path) -> tuple[Checkpoint, dict[str, bytes]]:
 
 def draw_mistakes(checkpoint: Checkpoint, data_root: Path | None = None) -> MistakesPicture | None:
     """What the checkpoint gets wrong of MNIST's test images; None without MNIST, or without mistakes."""
-    if find_mnist(data_root) is None:
+    if find_mnist(data_root, "test") is None:
         return None
     test: LabeledImages = load_mnist("test", data_root)
     if checkpoint.config.architecture in ARCHITECTURES:

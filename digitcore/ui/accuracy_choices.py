@@ -7,10 +7,10 @@ from typing import Any
 
 from digitcore.classifier import DigitClassifier
 from digitcore.corruptions import MAX_STRENGTH
-from digitcore.data import LabeledImages, find_mnist
+from digitcore.data import LabeledImages, Progress, find_mnist
 from digitcore.errors import CheckpointError, ConfigError, DigitcoreError
 from digitcore.hub import SHIPPED_NAMES
-from digitcore.labeled_pictures import Progress, load_labeled_pictures
+from digitcore.labeled_pictures import load_labeled_pictures
 from digitcore.reader import DigitReader
 from digitcore.ui.evaluate_api import DATASET_TITLES, find_classifier, find_dataset
 from digitcore.ui.report_html import render_note
@@ -170,7 +170,7 @@ def find_images(name: str, upload: str | None, progress: Progress | None = None)
     if name != OWN_DATASET:
         return FoundImages(find_dataset(name), TITLES[name])
     path = open_upload(upload)
-    pictures = load_labeled_pictures(path, path.stem, progress)
+    pictures = load_labeled_pictures(path, progress=progress)
     return FoundImages(pictures.dataset, f"{TITLES[OWN_DATASET]} ({path.stem})", pictures.describe_skipped())
 
 
