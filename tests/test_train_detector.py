@@ -6,6 +6,7 @@ from digitcore.detection import PageDetector
 from digitcore.hub import load_pretrained
 from digitcore.model import SeedCNN
 from digitcore.training.detector_config import DETECTOR_PRESETS, DetectorConfig
+from digitcore.training.pages import PageConfig
 from tests.drawn_pages import DrawnPages
 from train import train_detector
 
@@ -141,3 +142,17 @@ def test_bad_words_are_told(tiny, capsys, words, sentence):
 def test_mnist_that_is_not_there(tmp_path, capsys):
     assert train_detector.main(["--data", str(tmp_path)]) == train_detector.EXIT_ERROR
     assert capsys.readouterr().err.startswith("Error: ")
+
+
+def test_more_touching_pairs_to_learn_from_and_as_many_to_be_measured_by(tiny, tmp_path, monkeypatch):
+    kinds = []
+
+    def make_pages(digits, fonts, cache_folder, config):
+        kinds.append(config)
+        return DrawnPages()
+
+    monkeypatch.setattr(train_detector, "_make_pages", make_pages)
+    assert tiny("--touching", "0.5") == 0
+    assert [config.touching for config in kinds] == [0.5, PageConfig().touching]
+    metrics = load_checkpoint(tmp_path / "checkpoints" / "tiny").metrics
+    assert metrics["command"].endswith("--touching 0.5") and metrics["training"]["touching"] == 0.5

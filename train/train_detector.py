@@ -45,7 +45,7 @@ from digitcore.training.detector_card import make_detector_card
 from digitcore.training.detector_config import DETECTOR_PRESETS, DetectorConfig, load_detector_preset
 from digitcore.training.detector_loop import RoundResult, checkpoint_config, fit_detector
 from digitcore.training.glyphs import DigitGlyphs
-from digitcore.training.pages import SIZE_PX, PageMaker
+from digitcore.training.pages import SIZE_PX, PageConfig, PageMaker
 from digitcore.training.state import STATE_NAME, load_state
 from digitcore.training.writing import Writing
 from train.options import (
@@ -64,7 +64,7 @@ from train.pusher import Pusher, add_push_options, list_push_options
 
 DEFAULT_PRESET = "detector"
 # Options that belong to the command that repeats a run.
-REPEATED = ("start_from", "seed", "pages", "batch_size", "learning_rate")
+REPEATED = ("start_from", "seed", "pages", "batch_size", "learning_rate", "touching")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -92,7 +92,12 @@ def _train(config: DetectorConfig, options: argparse.Namespace, start: Checkpoin
     """Fit, save; or stop at Ctrl-C."""
     device = pick_device(options.device)
     digits, held_out = split_train(load_mnist("train", options.data))
-    makers = [_make_pages(some, options.fonts, run_folder.parent / GLYPHS_NAME) for some in (digits, held_out)]
+    pages = PageConfig(touching=config.touching), PageConfig()
+    cache_folder = run_folder.parent / GLYPHS_NAME
+    makers = [
+        _make_pages(some, options.fonts, cache_folder, kinds)
+        for some, kinds in zip((digits, held_out), pages, strict=True)
+    ]
     print(_announce(config, options, device), flush=True)
     if not options.resume and (run_folder / STATE_NAME).exists():
         print(f"Starting anew: the unfinished run in {run_folder} will be overwritten (--resume goes on with it).")
@@ -126,9 +131,9 @@ def _train(config: DetectorConfig, options: argparse.Namespace, start: Checkpoin
     return 0
 
 
-def _make_pages(digits: LabeledImages, fonts: Path, cache_folder: Path) -> PageMaker:
+def _make_pages(digits: LabeledImages, fonts: Path, cache_folder: Path, kinds: PageConfig) -> PageMaker:
     """A maker of pages with these digits and the fonts that are for training."""
-    return PageMaker(DigitGlyphs.from_images(digits, cache_folder), Writing.from_folder(fonts))
+    return PageMaker(DigitGlyphs.from_images(digits, cache_folder), Writing.from_folder(fonts), kinds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,6 +247,9 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--pages", type=int, metavar="N", help="to learn from (default: the preset's)")
     parser.add_argument(
+        "--touching", type=float, metavar="X", help="weight of pages of touching pairs (default: the preset's)"
+    )
+    parser.add_argument(
         "--workers",
         type=int,
         metavar="N",
@@ -265,6 +273,7 @@ def _make_config(options: argparse.Namespace, start: Checkpoint | None) -> Detec
         "n_pages": options.pages,
         "batch_size": options.batch_size,
         "learning_rate": options.learning_rate,
+        "touching": options.touching,
         "reduced_precision": options.reduced_precision,
     }
     if start is not None:

@@ -30,6 +30,8 @@ class DetectorConfig(RunConfig):
         ink_weight: of the loss of the kinds of ink.
         pages_per_round: after so many the run is measured, reported and kept.
         n_validation_pages: to measure by; never learnt from.
+        touching: weight of pages of touching pairs among the kinds of pages, as in `PageConfig`; pages that the run is
+            measured by stay as they are.
         seed: of the weights and of the pages.
         reduced_precision: bfloat16 where the hardware has it.
     """
@@ -50,6 +52,7 @@ class DetectorConfig(RunConfig):
     ink_weight: float = 1.0
     pages_per_round: int = 2_000
     n_validation_pages: int = 160
+    touching: float = 0.1
     seed: int = 0
     reduced_precision: bool = True
 
@@ -59,7 +62,7 @@ class DetectorConfig(RunConfig):
         for name in ("n_pages", "batch_size", "pages_per_round"):
             value = getattr(self, name)
             check(type(value) is int and value >= 1, name, "a whole number from 1 on", value)
-        for name in ("center_weight", "class_weight", "box_weight", "ink_weight", "weight_decay"):
+        for name in ("center_weight", "class_weight", "box_weight", "ink_weight", "weight_decay", "touching"):
             check(getattr(self, name) >= 0, name, "at least 0", getattr(self, name))
         check(self.learning_rate > 0, "learning_rate", "above 0", self.learning_rate)
         check(0 <= self.warmup_pages < self.n_pages, "warmup_pages", "from 0 to below n_pages", self.warmup_pages)
