@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from digitcore.context import describe_context
 from digitcore.cropping import cut_digit
 from digitcore.detection import Detections, PageDetector, scale_to_sides
 from digitcore.detector import INK_STRIDE, InkKind
@@ -74,13 +75,14 @@ def find_in_photo(rgb: npt.NDArray[np.uint8], detector: PageDetector) -> Finding
     turned = _turn(grey, rotation)
     min_px = max(MIN_DIGIT_PX, MIN_DIGIT_RATIO * max(grey.shape))
     candidates, rejected = [], []
-    for box, score, probs in zip(detections.boxes, detections.scores, detections.probs, strict=True):
+    context = describe_context(detections, turned.shape)
+    for box, score, probs, around in zip(detections.boxes, detections.scores, detections.probs, context, strict=True):
         whole = _whole_box(box, turned.shape)
         upright = turn_box_back(whole, rotation, turned.shape)
         if max(whole.w, whole.h) < min_px:
             rejected.append(Rejected(upright, Reason.TOO_SMALL))
         else:
-            candidates.append(Candidate(upright, cut_digit(turned, tuple(box)), probs, float(score)))
+            candidates.append(Candidate(upright, cut_digit(turned, tuple(box)), probs, float(score), around))
     rejected += _name_other_ink(detections, turned.shape, rotation)
     ink = np.where(detections.ink_kinds == InkKind.DIGIT, 255, 0).astype(np.uint8)
     return Finding(tuple(candidates), tuple(rejected), detections.contrast, ink, detections.heatmap, rotation)

@@ -1,44 +1,105 @@
-"""Two opinions, one probability: the page network saw the digit in its place, the digit network saw it alone.
+"""Two opinions and the surroundings, one probability: one network saw the digit in its place, the other alone.
 
-Both are pooled in log space, where they weigh as evidence does, and the sum is scaled so that a confidence of 0.9 is
-right nine times in ten. The weights were fitted on synthetic pages: `python -m train.fit_fusion`.
+Which digit it is: both opinions pooled in log space, where they weigh as evidence does. Whether it is one at all: both
+opinions, how well they agree, and what surrounds it (context.py), weighed by a small network, so that a confidence of
+0.9 is right nine times in ten. All weights lie in fusion.json, fitted on synthetic pages: `python -m train.fit_fusion`.
 """
 
-from dataclasses import dataclass
+import json
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
+from digitcore.errors import ConfigError
 from digitcore.results import N_CLASSES
 
 # No opinion is so sure that nothing could outweigh it.
 MIN_PROBABILITY = 1e-4
+# The opinions' own features, before the surroundings': log-odds of the page network and of the digit network that it is
+# a digit, how far they agree which one, and the log-odds of the one that both together prefer.
+N_OPINIONS = 4
+# Features further from what the synthetic pages show, in standard deviations, are taken to be this far.
+MAX_DEVIATION = 4.0
+WEIGHTS_PATH = Path(__file__).with_suffix(".json")
 
 FloatArray = npt.NDArray[np.float32]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
+class PresenceNet:
+    """One hidden layer that weighs k features; h units.
+
+    Attributes:
+        mean: (k,) subtracted from the features, which are then …
+        deviation: (k,) … divided by this.
+        hidden: (k, h) weights of the units, each a hyperbolic tangent.
+        hidden_bias: (h,).
+        output: (h,) weights of the log-odds.
+        output_bias: its bias.
+    """
+
+    mean: npt.NDArray[np.float64]
+    deviation: npt.NDArray[np.float64]
+    hidden: npt.NDArray[np.float64]
+    hidden_bias: npt.NDArray[np.float64]
+    output: npt.NDArray[np.float64]
+    output_bias: float
+
+    def __post_init__(self) -> None:
+        """Check that the shapes fit together."""
+        n_features, n_units = self.hidden.shape if self.hidden.ndim == 2 else (0, 0)
+        shapes = [array.shape for array in (self.mean, self.deviation, self.hidden_bias, self.output)]
+        if n_features <= N_OPINIONS or shapes != [(n_features,), (n_features,), (n_units,), (n_units,)]:
+            raise ConfigError(f"the weights' shapes do not fit together: hidden {self.hidden.shape}, others {shapes}.")
+
+    def normalize(self, features: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
+        """(n, k) features as the hidden layer takes them."""
+        return np.clip((features - self.mean) / self.deviation, -MAX_DEVIATION, MAX_DEVIATION)
+
+    def weigh(self, features: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
+        """(n, k) features → (n,) log-odds."""
+        return np.tanh(self.normalize(features) @ self.hidden + self.hidden_bias) @ self.output + self.output_bias
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class FusionWeights:
     """How much each opinion counts.
 
     Attributes:
         page_class: exponent of the page network's class probabilities.
         digit_class: exponent of the digit network's.
-        page_presence: factor of the page network's log-odds that a digit is there.
-        digit_presence: factor of the digit network's.
-        presence_bias: added to their sum.
+        presence: whether it is a digit at all.
     """
 
     page_class: float
     digit_class: float
-    page_presence: float
-    digit_presence: float
-    presence_bias: float
+    presence: PresenceNet
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON types."""
+        presence = {item.name: np.round(getattr(self.presence, item.name), 4).tolist() for item in fields(PresenceNet)}
+        return {"page_class": self.page_class, "digit_class": self.digit_class, "presence": presence}
+
+    @classmethod
+    def from_dict(cls, content: dict[str, Any]) -> Self:
+        """The inverse of `to_dict`.
+
+        Raises:
+            ConfigError: if the shapes do not fit together.
+        """
+        presence = PresenceNet(**{name: np.array(value, np.float64) for name, value in content["presence"].items()})
+        return cls(content["page_class"], content["digit_class"], presence)
 
 
-FITTED_WEIGHTS = FusionWeights(
-    page_class=0.773, digit_class=0.385, page_presence=3.712, digit_presence=0.175, presence_bias=0.966
-)
+def load_weights(path: Path = WEIGHTS_PATH) -> FusionWeights:
+    """Read what `python -m train.fit_fusion` wrote."""
+    return FusionWeights.from_dict(json.loads(path.read_text(encoding="utf-8"))["weights"])
+
+
+FITTED_WEIGHTS = load_weights()
 
 
 def fuse_classes(
@@ -56,28 +117,57 @@ def fuse_classes(
 
     Source: logarithmic opinion pool, Genest & Zidek, Statistical Science 1(1), 1986.
     """
+    return pool_classes(page_probs, digit_probs, weights.page_class, weights.digit_class)
+
+
+def pool_classes(page_probs: FloatArray, digit_probs: FloatArray, page_class: float, digit_class: float) -> FloatArray:
+    """`fuse_classes` with its two exponents."""
     if page_probs.shape != digit_probs.shape or page_probs.shape[1:] != (N_CLASSES,):
         raise ValueError(f"expected two arrays of shape (n, 10), got {page_probs.shape} and {digit_probs.shape}")
     page, digit = (np.log(np.clip(p, MIN_PROBABILITY, 1.0)) for p in (page_probs, digit_probs))
-    logits = weights.page_class * page + weights.digit_class * digit
+    logits = page_class * page + digit_class * digit
     pooled = np.exp(logits - logits.max(axis=1, keepdims=True, initial=-np.inf))
     return (pooled / pooled.sum(axis=1, keepdims=True)).astype(np.float32)
 
 
-def fuse_presence(page_scores: FloatArray, is_digit: FloatArray, weights: FusionWeights = FITTED_WEIGHTS) -> FloatArray:
-    """Whether it is one digit at all: the two log-odds, weighted and added.
+def fuse_presence(features: FloatArray, weights: FusionWeights = FITTED_WEIGHTS) -> FloatArray:
+    """Whether it is one digit at all.
 
     Args:
-        page_scores: (n,) of the page network, 0 to 1.
-        is_digit: (n,) of the digit network, 0 to 1.
+        features: (n, k), see `gather_features`.
         weights: see `FusionWeights`.
 
     Returns:
         (n,) float32 probabilities.
     """
-    page, digit = _log_odds(page_scores), _log_odds(is_digit)
-    total = weights.page_presence * page + weights.digit_presence * digit + weights.presence_bias
-    return (1.0 / (1.0 + np.exp(-total))).astype(np.float32)
+    return (1.0 / (1.0 + np.exp(-weights.presence.weigh(features)))).astype(np.float32)
+
+
+def gather_features(
+    page_scores: FloatArray,
+    page_probs: FloatArray,
+    is_digit: FloatArray,
+    digit_probs: FloatArray,
+    fused_probs: FloatArray,
+    context: FloatArray,
+) -> FloatArray:
+    """What `fuse_presence` weighs, for n finds.
+
+    Args:
+        page_scores: (n,) of the page network: how likely a digit is there, 0 to 1.
+        page_probs: (n, 10) of the page network.
+        is_digit: (n,) of the digit network, 0 to 1.
+        digit_probs: (n, 10) of the digit network.
+        fused_probs: (n, 10), as `fuse_classes` gives them.
+        context: (n, c) what surrounds them, as context.py gives it.
+
+    Returns:
+        (n, `N_OPINIONS` + c) float32.
+    """
+    agreement = (page_probs * digit_probs).sum(axis=1)
+    preferred = fused_probs.max(axis=1, initial=0.0)
+    opinions = [_log_odds(page_scores), _log_odds(is_digit), agreement, _log_odds(preferred)]
+    return np.column_stack([*opinions, context]).astype(np.float32)
 
 
 def _log_odds(probabilities: FloatArray) -> npt.NDArray[np.float64]:

@@ -10,10 +10,11 @@ import numpy.typing as npt
 
 from digitcore.checkpoint import Checkpoint
 from digitcore.classifier import DigitClassifier
+from digitcore.context import N_CONTEXT
 from digitcore.detection import PageDetector
 from digitcore.device import is_lent, lend_gpu
 from digitcore.finding import find_in_photo, turn_box
-from digitcore.fusion import fuse_classes, fuse_presence
+from digitcore.fusion import fuse_classes, fuse_presence, gather_features
 from digitcore.hub import DEFAULT_DETECTOR, load_pretrained
 from digitcore.imaging import Picture, load_image
 from digitcore.layout import group_lines
@@ -200,8 +201,10 @@ class DigitReader:
         alone = self._photo_classifier.classify(images)
         in_place = np.array([candidate.probs for candidate in candidates], np.float32).reshape(-1, N_CLASSES)
         scores = np.array([candidate.score for candidate in candidates], np.float32)
-        presence = fuse_presence(scores, alone.is_digit)
-        probs = fuse_classes(in_place, alone.probs) * presence[:, None]
+        context = np.array([candidate.context for candidate in candidates], np.float32).reshape(-1, N_CONTEXT)
+        fused = fuse_classes(in_place, alone.probs)
+        presence = fuse_presence(gather_features(scores, in_place, alone.is_digit, alone.probs, fused, context))
+        probs = fused * presence[:, None]
         return _Opinions(candidates, probs, probs.max(axis=1, initial=0.0), images)
 
     def _read_sketched(self, candidates: Sequence[Candidate]) -> _Opinions:

@@ -106,12 +106,14 @@ class Candidate:
             differ from the box's where the finder worked at another scale.
         probs: (10,) float32, the finder's own opinion which digit it is, or None.
         score: how sure the finder is that it is one digit, 0 to 1, or None.
+        context: (c,) float32, what surrounds it, as context.py describes it, or None.
     """
 
     box: Box
     ink: npt.NDArray[np.uint8]
     probs: npt.NDArray[np.float32] | None = None
     score: float | None = None
+    context: npt.NDArray[np.float32] | None = None
 
     def __post_init__(self) -> None:
         """Check the crop's shape and type."""

@@ -3,40 +3,58 @@
 import numpy as np
 import pytest
 
+from digitcore.context import N_CONTEXT
 from digitcore.detection import Detections
 from digitcore.errors import ConfigError
-from digitcore.fusion import FusionWeights, fuse_classes
+from digitcore.fusion import fuse_presence, pool_classes
+from digitcore.metrics import measure_auroc
 from digitcore.training.fusion_fit import Evidence, fit_weights, gather_evidence, measure_classes
 from digitcore.training.pages import Page
+
+# How the planted truth weighs the page's log-odds, the digit's, and the first two features of the surroundings.
+FACTORS = (1.2, 0.5, 0.8, -1.0)
 
 
 def sigmoid(x: np.ndarray) -> np.ndarray:
     return 1 / (1 + np.exp(-x))
 
 
-def plant_evidence(n: int, weights: FusionWeights) -> Evidence:
-    """Opinions at random, truths drawn with the chances that the weights give."""
-    rng = np.random.default_rng(0)
+def plant_evidence(n: int, page_class=0.7, digit_class=0.4, bias=-0.6, seed=0) -> tuple[Evidence, np.ndarray]:
+    """Opinions and surroundings at random, truths drawn with the chances that the weights give; the log-odds too."""
+    rng = np.random.default_rng(seed)
     odds = rng.normal(0, 1.5, (2, n))
+    context = rng.normal(0, 1, (n, N_CONTEXT)).astype(np.float32)
     page_probs, digit_probs = (rng.dirichlet(np.full(10, 0.3), n).astype(np.float32) for _ in range(2))
-    total = weights.page_presence * odds[0] + weights.digit_presence * odds[1] + weights.presence_bias
+    # Bounded, as what one hidden layer of tangents says is.
+    total = 4 * np.tanh(np.array(FACTORS) @ np.vstack([odds, context[:, :2].T]) / 4) + bias
     is_there = rng.random(n) < sigmoid(total)
-    pooled = fuse_classes(page_probs, digit_probs, weights).astype(np.float64)
+    pooled = pool_classes(page_probs, digit_probs, page_class, digit_class).astype(np.float64)
     cumulated = np.cumsum(pooled, axis=1)
     labels = (rng.random(n)[:, None] * cumulated[:, -1:] > cumulated).sum(axis=1)
     scores, is_digit = sigmoid(odds).astype(np.float32)
-    return Evidence(scores, page_probs, is_digit, digit_probs, np.where(is_there, labels, -1))
+    evidence = Evidence(scores, page_probs, context, is_digit, digit_probs, np.where(is_there, labels, -1))
+    return evidence, total
 
 
-@pytest.mark.parametrize("weights", [FusionWeights(0.7, 0.4, 1.2, 0.5, -0.6), FusionWeights(0.3, 1.0, 0.4, 1.1, 0.8)])
-def test_fit_weights_finds_what_was_planted(weights):
-    fitted = fit_weights(plant_evidence(20_000, weights))
-    for name in ("page_class", "digit_class", "page_presence", "digit_presence", "presence_bias"):
-        assert getattr(fitted, name) == pytest.approx(getattr(weights, name), abs=0.1), name
+def weigh_presence(evidence: Evidence, weights) -> np.ndarray:
+    fused = pool_classes(evidence.page_probs, evidence.digit_probs, weights.page_class, weights.digit_class)
+    return fuse_presence(evidence.gather_features(fused), weights)
+
+
+@pytest.mark.parametrize(("page_class", "digit_class"), [(0.7, 0.4), (0.3, 1.0)])
+def test_fit_weights_finds_what_was_planted(page_class, digit_class):
+    fitted = fit_weights(plant_evidence(8_000, page_class, digit_class)[0])
+    assert fitted.page_class == pytest.approx(page_class, abs=0.12)
+    assert fitted.digit_class == pytest.approx(digit_class, abs=0.12)
+    others, total = plant_evidence(4_000, page_class, digit_class, seed=1)
+    says = weigh_presence(others, fitted)
+    assert np.abs(says - sigmoid(total)).mean() < 0.07
+    best = measure_auroc(sigmoid(total), others.is_there)
+    assert measure_auroc(says, others.is_there) > best - 0.015
 
 
 def test_fit_weights_needs_both_kinds():
-    evidence = plant_evidence(50, FusionWeights(1, 1, 1, 1, 30.0))
+    evidence, _ = plant_evidence(50, bias=60.0)
     with pytest.raises(ConfigError, match="both kinds"):
         fit_weights(evidence)
 

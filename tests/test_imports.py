@@ -32,7 +32,8 @@ ARROWS = {
     "detector": ("model",),
     "merging": ("detector",),
     "detection": ("checkpoint",),
-    "finding": ("detection",),
+    "context": ("detection",),
+    "finding": ("context",),
     "data": ("preprocessing",),
     "checkpoint": (
         "preprocessing",
@@ -57,7 +58,7 @@ ARROWS = {
     "mnist_download": ("data",),
     "evaluation": ("reader", "label_errors", "metrics", "strokes"),
     "robustness": ("evaluation", "corruptions"),
-    "training": ("segmentation", "data", "detection"),
+    "training": ("segmentation", "data", "context"),
     "ui": ("live", "robustness", "mnist_download", "labeled_pictures", "drawing"),
     "app": ("ui",),
     "train": ("robustness", "labeled_pictures", "training", "hub", "hub_push"),

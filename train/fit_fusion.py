@@ -2,12 +2,13 @@
 
     python -m train.fit_fusion --fonts fonts
 
-prints the weights to put into digitcore/fusion.py, and how each opinion does alone and pooled. The pages are drawn with
+writes digitcore/fusion.json, and prints how the page network does alone, and both pooled. The pages are drawn with
 MNIST's validation digits, of which neither network learnt; their seeds are neither those of training nor those of
-benchmarks/pages.py.
+benchmarks/pages.py. It takes some ten minutes.
 """
 
 import argparse
+import json
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -20,16 +21,17 @@ from digitcore.classifier import DigitClassifier
 from digitcore.data import load_mnist, split_train
 from digitcore.detection import PageDetector
 from digitcore.errors import DigitcoreError
-from digitcore.fusion import FITTED_WEIGHTS, FusionWeights, fuse_classes, fuse_presence
+from digitcore.fusion import FITTED_WEIGHTS, WEIGHTS_PATH, fuse_classes, fuse_presence
 from digitcore.hub import DEFAULT_DETECTOR, load_pretrained
 from digitcore.merging import DetectionConfig
 from digitcore.metrics import expected_calibration_error, measure_auroc
-from digitcore.training.fusion_fit import Evidence, fit_weights, gather_evidence, keep_page_alone, measure_classes
+from digitcore.training.fusion_fit import Evidence, fit_weights, gather_evidence, measure_classes
 from digitcore.training.glyphs import DigitGlyphs
 from digitcore.training.pages import Page, PageConfig, PageMaker
 from digitcore.training.writing import Writing
 
-N_PAGES = 900
+N_PAGES = 1_500
+FloatArray = npt.NDArray[np.float32]
 # Beside the streams of training (0 and 1) and of the benchmark (2).
 SEED, FUSION_STREAM = 2026, 3
 # Finds below are never read; they are fewer than those above.
@@ -62,15 +64,21 @@ def main(argv: list[str] | None = None) -> int:
     except DigitcoreError as err:
         print(f"Error: {err}", file=sys.stderr)
         return 1
+    content = {
+        "fitted_on": {"detector": detector.label, "classifier": classifier.label, "n_pages": options.pages},
+        "weights": weights.to_dict(),
+    }
+    partial = options.out.with_suffix(".part")
+    partial.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    partial.replace(options.out)
     n_there = int(evidence.is_there.sum())
     print(f"{len(evidence.labels)} finds on {options.pages} pages, {n_there} of them digits; {detector.label}, ")
-    print(f"{classifier.label}\n{weights}")
-    for name, tried in (
-        ("page network alone", keep_page_alone(weights)),
-        ("as in fusion.py", FITTED_WEIGHTS),
-        ("as fitted", weights),
-    ):
-        print(_describe(name, evidence, tried))
+    print(f"{classifier.label}\nexponents: page network {weights.page_class}, digit network {weights.digit_class}")
+    print(_describe("page network alone", evidence, evidence.scores, evidence.page_probs))
+    for name, tried in (("weights of before", FITTED_WEIGHTS), ("as fitted", weights)):
+        probs = fuse_classes(evidence.page_probs, evidence.digit_probs, tried)
+        print(_describe(name, evidence, fuse_presence(evidence.gather_features(probs), tried), probs))
+    print(f"Wrote {options.out}.")
     return 0
 
 
@@ -79,10 +87,8 @@ def _make_pages(maker: PageMaker, n_pages: int) -> Iterator[Page]:
         yield maker.make(np.random.default_rng((SEED, FUSION_STREAM, index)))
 
 
-def _describe(name: str, evidence: Evidence, weights: FusionWeights) -> str:
+def _describe(name: str, evidence: Evidence, presence: FloatArray, probs: FloatArray) -> str:
     """One line: how well it tells digits from others and from each other, and how honest the product is."""
-    presence = fuse_presence(evidence.scores, evidence.is_digit, weights)
-    probs = fuse_classes(evidence.page_probs, evidence.digit_probs, weights)
     is_there = evidence.is_there
     nll, accuracy = measure_classes(probs[is_there], evidence.labels[is_there])
     is_read = presence >= 0.5
@@ -101,6 +107,7 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--data", type=Path, metavar="DIR", help="folder that holds MNIST/raw (default: DIGITCORE_DATA)"
     )
+    parser.add_argument("--out", type=Path, metavar="FILE", default=WEIGHTS_PATH, help="default: %(default)s")
     parser.add_argument("--pages", type=int, metavar="N", default=N_PAGES, help="default: %(default)s")
     parser.add_argument("--detector", help="folder or Hub repo; the shipped one if not given")
     parser.add_argument("--checkpoint", help="of the digit network, likewise")

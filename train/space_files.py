@@ -20,8 +20,8 @@ OTHER_PATTERNS = (
     "checkpoints/*/README.md",
     "examples/*.jpg",
 )
-# What the page is made of lies beside the modules that read it.
-ASSET_SUFFIXES = {".js", ".css", ".html", ".svg"}
+# What the page is made of, and fusion.json, lie beside the modules that read them.
+ASSET_SUFFIXES = {".js", ".css", ".html", ".svg", ".json"}
 FENCE = "---\n"
 PRELOADED = "model.safetensors,config.json,metrics.json,README.md"
 

@@ -1,17 +1,18 @@
-"""How much each of the two opinions counts: gathered on synthetic pages, fitted by likelihood."""
+"""How much the opinions and the surroundings count: gathered on synthetic pages, fitted by likelihood."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 
+from digitcore.context import describe_context
 from digitcore.cropping import cut_digit
 from digitcore.detection import PageDetector
 from digitcore.errors import ConfigError
-from digitcore.fusion import MIN_PROBABILITY, FusionWeights
+from digitcore.fusion import MAX_DEVIATION, MIN_PROBABILITY, FusionWeights, PresenceNet, gather_features, pool_classes
 from digitcore.preprocessing import normalize_digits
 from digitcore.results import N_CLASSES
 from digitcore.training.page_matching import NO_DIGIT, match_finds
@@ -21,14 +22,20 @@ FloatArray = npt.NDArray[np.float32]
 # (n, 28, 28) uint8 images → their classes, (n, 10), and whether each is a digit, (n,).
 Classify = Callable[[npt.NDArray[np.uint8]], tuple[FloatArray, FloatArray]]
 
+# Units of the hidden layer, and how strongly its weights are held back.
+N_UNITS, WEIGHT_PENALTY = 12, 3e-4
+# Several starts, the likeliest kept: the valley is not convex.
+N_STARTS = 3
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Evidence:
-    """What both networks say of n finds, and what is there.
+    """What both networks say of n finds, where they stand, and what is there.
 
     Attributes:
         scores: (n,) of the page network, that a digit is there.
         page_probs: (n, 10) of the page network.
+        context: (n, c) what surrounds them, as context.py gives it.
         is_digit: (n,) of the digit network.
         digit_probs: (n, 10) of the digit network.
         labels: (n,) int64, or -1 where no digit is.
@@ -36,6 +43,7 @@ class Evidence:
 
     scores: FloatArray
     page_probs: FloatArray
+    context: FloatArray
     is_digit: FloatArray
     digit_probs: FloatArray
     labels: npt.NDArray[np.int64]
@@ -45,19 +53,25 @@ class Evidence:
         """(n,) whether a digit is."""
         return self.labels != NO_DIGIT
 
+    def gather_features(self, fused_probs: FloatArray) -> FloatArray:
+        """(n, k) what the presence is weighed by."""
+        return gather_features(self.scores, self.page_probs, self.is_digit, self.digit_probs, fused_probs, self.context)
+
 
 def gather_evidence(pages: Iterable[Page], detector: PageDetector, classify: Classify) -> Evidence:
     """Ask both networks about every find on the pages, finds that the truth excuses left out."""
     parts: list[tuple[npt.NDArray, ...]] = []
     for page in pages:
         found = detector.detect(page.image)
+        context = describe_context(found, page.image.shape)
         matches = match_finds(found.boxes, found.scores, page)
         counts = ~matches.is_excused
         digits = matches.digits[counts]
         labels = np.where(digits == NO_DIGIT, NO_DIGIT, page.labels[digits] if len(page.labels) else NO_DIGIT)
         images = normalize_digits([cut_digit(page.image, tuple(box)) for box in found.boxes[counts]])
         digit_probs, is_digit = classify(images)
-        parts.append((found.scores[counts], found.probs[counts], is_digit, digit_probs, labels.astype(np.int64)))
+        in_place = (found.scores[counts], found.probs[counts], context[counts])
+        parts.append((*in_place, is_digit, digit_probs, labels.astype(np.int64)))
     if not parts:
         raise ConfigError("There are no pages to gather evidence from.")
     return Evidence(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
@@ -72,16 +86,10 @@ def fit_weights(evidence: Evidence) -> FusionWeights:
     is_there = evidence.is_there
     if is_there.all() or not is_there.any():
         raise ConfigError("Weights are fitted on finds of both kinds, on digits and on nothing; more pages have both.")
-    page_class, digit_class = _fit_pool(
-        evidence.page_probs[is_there], evidence.digit_probs[is_there], evidence.labels[is_there]
-    )
-    page, digit, bias = _fit_logistic(evidence.scores, evidence.is_digit, is_there)
-    return FusionWeights(*(round(value, 3) for value in (page_class, digit_class, page, digit, bias)))
-
-
-def keep_page_alone(weights: FusionWeights) -> FusionWeights:
-    """As if there were no second look."""
-    return replace(weights, page_class=1.0, digit_class=0.0, page_presence=1.0, digit_presence=0.0, presence_bias=0.0)
+    exponents = _fit_pool(evidence.page_probs[is_there], evidence.digit_probs[is_there], evidence.labels[is_there])
+    page_class, digit_class = (round(value, 3) for value in exponents)
+    fused = pool_classes(evidence.page_probs, evidence.digit_probs, page_class, digit_class)
+    return FusionWeights(page_class, digit_class, fit_presence(evidence.gather_features(fused), is_there))
 
 
 def _fit_pool(page_probs: FloatArray, digit_probs: FloatArray, labels: npt.NDArray[np.int64]) -> tuple[float, float]:
@@ -95,31 +103,53 @@ def _fit_pool(page_probs: FloatArray, digit_probs: FloatArray, labels: npt.NDArr
     def loss() -> torch.Tensor:
         return F.cross_entropy((F.softplus(raw)[:, None, None] * logs).sum(dim=0), truth)
 
-    _minimize(raw, loss)
+    _minimize([raw], loss)
     first, second = F.softplus(raw).tolist()
     return first, second
 
 
-def _fit_logistic(
-    scores: FloatArray, is_digit: FloatArray, is_there: npt.NDArray[np.bool_]
-) -> tuple[float, float, float]:
-    """Factors of the two log-odds, neither below zero, and the bias."""
-    odds = [np.clip(p.astype(np.float64), MIN_PROBABILITY, 1 - MIN_PROBABILITY) for p in (scores, is_digit)]
-    odds = torch.stack([torch.from_numpy(np.log(p) - np.log1p(-p)) for p in odds])  # (2, n)
-    truth = torch.from_numpy(is_there).double()
-    raw = torch.zeros(3, dtype=torch.float64, requires_grad=True)
+def fit_presence(features: FloatArray, is_there: npt.NDArray[np.bool_], n_units: int = N_UNITS) -> PresenceNet:
+    """The network that tells digits from others by their features.
+
+    Args:
+        features: (n, k).
+        is_there: (n,).
+        n_units: of its hidden layer.
+    """
+    mean, deviation = features.mean(axis=0, dtype=np.float64), features.std(axis=0, dtype=np.float64)
+    deviation = np.maximum(deviation, 1e-6)
+    normalized = np.clip((features - mean) / deviation, -MAX_DEVIATION, MAX_DEVIATION)
+    inputs, truth = torch.from_numpy(normalized), torch.from_numpy(is_there).double()
+    fits = [_fit_units(inputs, truth, n_units, seed) for seed in range(N_STARTS)]
+    _, (hidden, hidden_bias, output, output_bias) = min(fits, key=lambda fit: fit[0])
+    return PresenceNet(mean, deviation, hidden, hidden_bias, output, float(output_bias))
+
+
+def _fit_units(
+    inputs: torch.Tensor, truth: torch.Tensor, n_units: int, seed: int
+) -> tuple[float, list[npt.NDArray[np.float64]]]:
+    """From one random start: the loss reached, and hidden weights and biases, output weights and bias."""
+    generator = torch.Generator().manual_seed(seed)
+    n_features = inputs.shape[1]
+    hidden = torch.randn(n_features, n_units, generator=generator, dtype=torch.float64) * n_features**-0.5
+    output = torch.randn(n_units, generator=generator, dtype=torch.float64) * n_units**-0.5
+    zeros = torch.zeros(n_units, dtype=torch.float64), torch.zeros((), dtype=torch.float64)
+    weights = [hidden, zeros[0], output, zeros[1]]
+    for weight in weights:
+        weight.requires_grad_()
 
     def loss() -> torch.Tensor:
-        logits = (F.softplus(raw[:2])[:, None] * odds).sum(dim=0) + raw[2]
-        return F.binary_cross_entropy_with_logits(logits, truth)
+        logits = torch.tanh(inputs @ weights[0] + weights[1]) @ weights[2] + weights[3]
+        penalty = WEIGHT_PENALTY * (weights[0].square().sum() + weights[2].square().sum())
+        return F.binary_cross_entropy_with_logits(logits, truth) + penalty
 
-    _minimize(raw, loss)
-    return (*F.softplus(raw[:2]).tolist(), raw[2].item())
+    _minimize(weights, loss)
+    return loss().item(), [weight.detach().numpy() for weight in weights]
 
 
-def _minimize(raw: torch.Tensor, loss: Callable[[], torch.Tensor]) -> None:
-    """Until nothing moves: three numbers, a convex valley."""
-    optimizer = torch.optim.LBFGS([raw], max_iter=200, line_search_fn="strong_wolfe")
+def _minimize(weights: list[torch.Tensor], loss: Callable[[], torch.Tensor]) -> None:
+    """Until nothing moves."""
+    optimizer = torch.optim.LBFGS(weights, max_iter=400, line_search_fn="strong_wolfe")
 
     def closure() -> torch.Tensor:
         optimizer.zero_grad()
