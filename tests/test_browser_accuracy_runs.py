@@ -36,7 +36,7 @@ def test_a_checkpoint_of_the_hub_wants_its_name(page):
     name_hub_checkpoint(page, "../../etc/passwd")
     start(page)
     page.locator("#accuracy-headline [role=alert]").get_by_text("no checkpoint's name").wait_for()
-    assert page.get_by_role("button", name="Run", exact=True).is_enabled()
+    page.locator("#accuracy-run:enabled").wait_for()
 
 
 def test_a_checkpoint_of_the_hub_beside_digitnet(hub, page):
@@ -78,7 +78,7 @@ def test_what_the_hub_does_not_give_is_said_in_a_sentence(hub, page, repo_id, wo
     name_hub_checkpoint(page, repo_id)
     start(page)
     page.locator("#accuracy-headline [role=alert]").get_by_text(words).wait_for()
-    assert page.get_by_role("button", name="Run", exact=True).is_enabled()
+    page.locator("#accuracy-run:enabled").wait_for()
 
 
 def test_report_streams_and_stop_keeps_what_was_measured(page, slow):
