@@ -141,6 +141,14 @@ def test_make_crops_gives_digits_and_others_and_repeats_itself(maker):
     np.testing.assert_array_equal(longer.images[: len(crops)], crops.images)
 
 
+def test_workers_make_the_same_crops(maker):
+    assert make_crops(maker, 3, seed=5, n_workers=2).digest() == make_crops(maker, 3, seed=5).digest()
+
+
+def test_no_pages_give_no_crops(maker):
+    assert len(make_crops(maker, 0, seed=5)) == 0
+
+
 def test_load_or_make_crops_keeps_them(maker, tmp_path, monkeypatch):
     first = load_or_make_crops(maker, 1, 5, "crops", tmp_path)
     monkeypatch.setattr("digitcore.training.crops.make_crops", None)

@@ -18,6 +18,7 @@ over seeds 0, 1, 2) in 4 minutes, `digitnet` 99.45 and 99.49 % in 30 minutes
 import argparse
 import datetime
 import logging
+import os
 import platform
 import signal
 import sys
@@ -151,7 +152,7 @@ def _load_sets(config: TrainConfig, options: argparse.Namespace, run_folder: Pat
     if sets.validation is None:
         raise ConfigError("Crops are calibrated on digits held out: train with holdout.")
     print(f"Cutting up {config.n_crop_pages:,} synthetic pages; this takes minutes, and once only.", flush=True)
-    kept = run_folder.parent
+    kept, n_workers = run_folder.parent, os.cpu_count() or 1
     made = []
     for digits, split, n_pages, name in (
         (sets.train, "train", config.n_crop_pages, "crops"),
@@ -159,7 +160,7 @@ def _load_sets(config: TrainConfig, options: argparse.Namespace, run_folder: Pat
     ):
         glyphs = DigitGlyphs.from_images(digits, kept / GLYPHS_NAME)
         maker = PageMaker(glyphs, Writing.from_folder(options.fonts, split))
-        made.append(load_or_make_crops(maker, n_pages, CROPS_SEEDS[name], name, kept / CROPS_NAME))
+        made.append(load_or_make_crops(maker, n_pages, CROPS_SEEDS[name], name, kept / CROPS_NAME, n_workers))
     return replace(sets, crops=made[0], validation_crops=made[1])
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import numpy.typing as npt
+from torch.utils.data import Dataset
 
 from digitcore.cropping import cut_digit
 from digitcore.data import check_labeled
@@ -22,6 +23,7 @@ from digitcore.results import Box, Candidate
 from digitcore.splitting import propose_segments
 from digitcore.training.canvas import draw_scribble, is_like_one
 from digitcore.training.pages import Page, PageMaker
+from digitcore.training.workers import iterate_in_order
 from digitcore.training.writing import LOOK_ALIKES
 
 Rng = np.random.Generator
@@ -90,7 +92,7 @@ class Crops:
         return hashlib.sha256(np.ascontiguousarray(self.images).tobytes() + labels.tobytes()).hexdigest()
 
 
-def make_crops(maker: PageMaker, n_pages: int, seed: int, name: str = "crops") -> Crops:
+def make_crops(maker: PageMaker, n_pages: int, seed: int, name: str = "crops", n_workers: int = 0) -> Crops:
     """Make crops, about as many of digits as of others.
 
     Args:
@@ -98,19 +100,19 @@ def make_crops(maker: PageMaker, n_pages: int, seed: int, name: str = "crops") -
         n_pages: to cut up; each gives some forty images.
         seed: of everything; page by page, so that a longer run begins as a shorter one.
         name: of the set.
+        n_workers: processes that make them, 0 for this one; the crops do not depend on it.
     """
     images, labels = [], []
-    for index in range(n_pages):
-        rng = np.random.default_rng([seed, index])
-        for ink, label in _make_some(rng, maker):
-            # Nothing at all is no digit; but a crop that lost its digit teaches nothing.
-            if ink.any() or label == NOT_A_DIGIT:
-                images.append(normalize_digit(ink))
-                labels.append(label)
-    return Crops(np.array(images, np.uint8).reshape(-1, FIELD_PX, FIELD_PX), np.array(labels, np.int64), name)
+    for page_images, page_labels in iterate_in_order(_CutPages(maker, n_pages, seed), n_workers):
+        images.append(page_images)
+        labels.append(page_labels)
+    none = np.zeros((0, FIELD_PX, FIELD_PX), np.uint8), np.zeros(0, np.int64)
+    return Crops(np.concatenate([none[0], *images]), np.concatenate([none[1], *labels]), name)
 
 
-def load_or_make_crops(maker: PageMaker, n_pages: int, seed: int, name: str, cache_folder: Path | None) -> Crops:
+def load_or_make_crops(
+    maker: PageMaker, n_pages: int, seed: int, name: str, cache_folder: Path | None, n_workers: int = 0
+) -> Crops:
     """`make_crops`, kept in a folder for the next time.
 
     Args:
@@ -119,21 +121,43 @@ def load_or_make_crops(maker: PageMaker, n_pages: int, seed: int, name: str, cac
         seed: see `make_crops`.
         name: of the set.
         cache_folder: None for nowhere.
+        n_workers: see `make_crops`.
     """
     if cache_folder is None:
-        return make_crops(maker, n_pages, seed, name)
+        return make_crops(maker, n_pages, seed, name, n_workers)
     sources = repr((CROPS_FORMAT, n_pages, seed, maker.config, [p.name for p in maker.writing.hand_fonts]))
     sources += hashlib.sha256(np.ascontiguousarray(maker.writer.digits.fields).tobytes()).hexdigest()
     path = cache_folder / f"crops-{hashlib.sha256(sources.encode()).hexdigest()[:12]}.npz"
     if path.exists():
         with np.load(path) as kept:
             return Crops(kept["images"], kept["labels"], name)
-    crops = make_crops(maker, n_pages, seed, name)
+    crops = make_crops(maker, n_pages, seed, name, n_workers)
     cache_folder.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(".part.npz")
     np.savez_compressed(part, images=crops.images, labels=crops.labels)
     part.replace(path)
     return crops
+
+
+class _CutPages(Dataset):
+    """Page by page: its n images, (n, 28, 28) uint8, and their labels, (n,) int64."""
+
+    def __init__(self, maker: PageMaker, n_pages: int, seed: int) -> None:
+        self.maker, self.n_pages, self.seed = maker, n_pages, seed
+
+    def __len__(self) -> int:
+        return self.n_pages
+
+    def __getitem__(self, index: int) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
+        rng = np.random.default_rng([self.seed, index])
+        # Nothing at all is no digit; but a crop that lost its digit teaches nothing.
+        made = [
+            (normalize_digit(ink), label)
+            for ink, label in _make_some(rng, self.maker)
+            if ink.any() or label == NOT_A_DIGIT
+        ]
+        images = np.array([image for image, _ in made], np.uint8).reshape(-1, FIELD_PX, FIELD_PX)
+        return images, np.array([label for _, label in made], np.int64)
 
 
 def _make_some(rng: Rng, maker: PageMaker) -> Iterator[Sample]:

@@ -1,22 +1,19 @@
 """Pages on the fly: worker processes compose them, and batches arrive in order, whoever made them."""
 
 import hashlib
-import signal
 from collections.abc import Iterator
 from typing import Protocol
 
-import cv2
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, IterableDataset, get_worker_info
+from torch.utils.data import IterableDataset, get_worker_info
 
 from digitcore.training.pages import Page
 from digitcore.training.targets import PageBatch, make_batch
+from digitcore.training.workers import iterate_in_order
 
 # Pages to learn from and pages to measure by come from the same seed, and never from the same random numbers.
 TRAINING_STREAM, VALIDATION_STREAM = 0, 1
-# Batches that each worker makes ahead.
-PREFETCH = 2
 DIGEST_LENGTH = 16
 
 
@@ -53,24 +50,7 @@ def stream_batches(
         dtype: of the channels.
         n_workers: processes that make them; 0 for this one.
     """
-    source = _PageSource(maker, seed, batch_size, first_step, n_steps, dtype)
-    if not n_workers:
-        return iter(source)
-    # A forked process inherits OpenCV's pool without its threads, and would wait for them for ever: none at the fork.
-    n_threads = cv2.getNumThreads()
-    cv2.setNumThreads(1)
-    try:
-        return iter(
-            DataLoader(
-                source,
-                batch_size=None,
-                num_workers=n_workers,
-                prefetch_factor=PREFETCH,
-                worker_init_fn=_start_worker,
-            )
-        )
-    finally:
-        cv2.setNumThreads(n_threads)
+    return iterate_in_order(_PageSource(maker, seed, batch_size, first_step, n_steps, dtype), n_workers)
 
 
 class _PageSource(IterableDataset):
@@ -89,11 +69,3 @@ class _PageSource(IterableDataset):
             numbers = range(step * self.batch_size, (step + 1) * self.batch_size)
             pages = [make_page(self.maker, self.seed, TRAINING_STREAM, number) for number in numbers]
             yield make_batch(pages, self.dtype)
-
-
-def _start_worker(_: int) -> None:
-    """One thread each; Ctrl-C is for the main process, which ends the workers."""
-    cv2.setNumThreads(1)
-    torch.set_num_threads(1)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
