@@ -85,16 +85,17 @@ class ResidualBlock(nn.Module):
 class DigitNet(HubModel, library_name="digitcore", license="apache-2.0", pipeline_tag="image-classification"):
     """Our network: a strided stem, a convolution at 14 px, then residual blocks at 7 and 4 px.
 
-    Halving in the stem leaves no work at 28 px, where a CPU spends most of its time on moving numbers, and channels in
-    multiples of 32 fill the tiles of its matrix unit. 369,067 parameters with the head, 12.7 M multiply-adds.
+    Halving in the stem leaves no work at 28 px, where a CPU spends most of its time on moving numbers. With the shipped
+    width of 48 and the head 816,251 parameters, 28.5 M multiply-adds.
     """
 
-    def __init__(self, width: int = 32, is_digit_head: bool = False) -> None:
+    def __init__(self, width: int = 32, is_digit_head: bool = False, dropout: float = 0.0) -> None:
         """Build it.
 
         Args:
             width: channels of the stem; the later stages have 2, 2 and 3 times as many.
             is_digit_head: whether an eleventh logit says if the image is a digit at all.
+            dropout: share of the last features that training leaves out.
         """
         super().__init__()
         if type(is_digit_head) is not bool:
@@ -103,12 +104,15 @@ class DigitNet(HubModel, library_name="digitcore", license="apache-2.0", pipelin
             raise ConfigError(
                 f"DigitNet's width must be a whole number from {MIN_WIDTH} to {MAX_WIDTH}, got {width!r}."
             )
+        if not isinstance(dropout, float) or not 0 <= dropout < 1:
+            raise ConfigError(f"DigitNet's dropout must be a number from 0 to below 1, got {dropout!r}.")
         self.stem = ConvNorm(1, width, kernel_size=5, stride=2)
         self.wide = ConvNorm(width, 2 * width)
         self.down2 = ConvNorm(2 * width, 2 * width, stride=2)
         self.block2 = ResidualBlock(2 * width)
         self.down3 = ConvNorm(2 * width, 3 * width, stride=2)
         self.block3 = ResidualBlock(3 * width)
+        self.dropout = nn.Dropout(dropout)
         self.fc = nn.Linear(3 * width * 4 * 4, N_CLASSES + is_digit_head)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -117,7 +121,7 @@ class DigitNet(HubModel, library_name="digitcore", license="apache-2.0", pipelin
         features = F.relu(self.wide(features), inplace=True)  # (B, 2W, 14, 14)
         features = self.block2(F.relu(self.down2(features), inplace=True))  # (B, 2W, 7, 7)
         features = self.block3(F.relu(self.down3(features), inplace=True))  # (B, 3W, 4, 4)
-        return self.fc(features.flatten(1))
+        return self.fc(self.dropout(features.flatten(1)))
 
 
 ARCHITECTURES: dict[str, type[HubModel]] = {"SeedCNN": SeedCNN, "DigitNet": DigitNet}

@@ -45,7 +45,7 @@ def test_report_on_uci(page, expected):
     assert figures.first.inner_text().startswith(f"{first.truth} → {first.predicted}")
     assert page.locator("#accuracy-mistakes img").first.evaluate("img => img.complete && img.naturalWidth") == 28
     assert page.get_by_role("progressbar", name="Images read").get_attribute("aria-valuenow") == "100.0"
-    assert page.get_by_role("button", name="Run", exact=True).is_enabled()
+    page.locator("#accuracy-run:enabled").wait_for()
 
 
 def test_charts_show_the_final_figures_and_follow_the_slider(page, expected):

@@ -17,10 +17,10 @@ from digitcore.training.state import STATE_NAME, load_state
 
 CPU = torch.device("cpu")
 PLAIN = TrainConfig(architecture="SeedCNN", n_epochs=4, batch_size=16, learning_rate=0.003)
-# Everything at once that has a memory: averaged weights, norms, decay, a schedule in mid-air, random variation.
+# Everything at once that has a memory: averaged weights, norms, decay, a schedule in mid-air, variation, dropout.
 RICH = TrainConfig(
     architecture="DigitNet",
-    arguments={"width": 8},
+    arguments={"width": 8, "dropout": 0.3},
     n_epochs=4,
     batch_size=16,
     optimizer="adamw",
@@ -81,6 +81,14 @@ def test_fit_learns(sets):
     logits = predict_logits(result.model, sets.validation, CPU, None)
     accuracy = (logits.argmax(1).numpy() == sets.validation.labels).mean()
     assert accuracy == pytest.approx(result.history[-1].validation_accuracy, abs=0.03)
+
+
+def test_images_repeated_count_as_often(sets):
+    """Shown three times an epoch, or three times in the set: the same steps."""
+    train = sets.train
+    thrice = TrainingSets(LabeledImages(np.tile(train.images, (3, 1, 1)), np.tile(train.labels, 3), "thrice"))
+    repeated = fit(replace(PLAIN, n_epochs=1, n_repeats=3), TrainingSets(sets.train))
+    _assert_same(_weights(repeated), _weights(fit(replace(PLAIN, n_epochs=1), thrice)))
 
 
 def test_history_tells_every_epoch(sets):

@@ -54,6 +54,20 @@ def test_digitnet_refuses_a_width_out_of_range(width):
         DigitNet(width=width)
 
 
+@pytest.mark.parametrize("dropout", [-0.1, 1.0, 1, "some", True])
+def test_digitnet_refuses_a_dropout_out_of_range(dropout):
+    with pytest.raises(ConfigError, match="dropout"):
+        DigitNet(width=8, dropout=dropout)
+
+
+def test_dropout_is_for_training_alone():
+    torch.manual_seed(0)
+    model = DigitNet(width=8, dropout=0.5)
+    images = torch.rand(4, 1, 28, 28)
+    assert not torch.equal(model.train()(images), model(images))
+    assert torch.equal(model.eval()(images), model(images))
+
+
 def test_residual_blocks_start_as_the_identity():
     torch.manual_seed(0)
     model = DigitNet()

@@ -152,6 +152,8 @@ def _make_index(name: str, metrics: Mapping[str, Any]) -> str:
 def _describe_training(config: TrainConfig, metrics: Mapping[str, Any]) -> str:
     """How it came about, with the exact command."""
     images = "the first 55,000 of MNIST's training images" if config.holdout else "all 60,000 training images of MNIST"
+    if config.n_repeats > 1:
+        images += f" ({config.n_repeats} times an epoch)"
     if config.n_crop_pages:
         images += (
             f" and {metrics['data']['crops']['n']:,} crops of {config.n_crop_pages:,} synthetic pages, "

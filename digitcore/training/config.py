@@ -120,7 +120,7 @@ class TrainConfig(RunConfig):
         name: of the preset, and of the checkpoint's folder.
         architecture: a key of `model.ARCHITECTURES`.
         arguments: its constructor's arguments.
-        n_epochs: how often every training image is seen.
+        n_epochs: passes over what there is to learn from.
         batch_size: images a step.
         optimizer: "adam" or "adamw".
         learning_rate: the first (step) or the highest (one-cycle).
@@ -134,6 +134,7 @@ class TrainConfig(RunConfig):
         ema_decay: weights are averaged over the last 1 / (1 - this) steps or so; 0 for no averaging.
         holdout: keep MNIST's last 5,000 training images for choosing; else train on all 60,000.
         augmentation: how images are varied; None leaves them alone.
+        n_repeats: how often an epoch shows each of MNIST's images, beside the crops.
         n_crop_pages: synthetic pages that are cut up for more digits, and for what is none; 0 for MNIST alone.
         is_digit_weight: of the loss of "is it a digit?", beside that of the ten classes.
         seed: of the weights, the order of the images and the augmentation.
@@ -156,6 +157,7 @@ class TrainConfig(RunConfig):
     ema_decay: float = 0.0
     holdout: bool = False
     augmentation: AugmentationConfig | None = None
+    n_repeats: int = 1
     n_crop_pages: int = 0
     is_digit_weight: float = 1.0
     seed: int = 0
@@ -176,6 +178,7 @@ class TrainConfig(RunConfig):
         check(self.max_gradient_norm >= 0, "max_gradient_norm", "at least 0", self.max_gradient_norm)
         check(0 <= self.label_smoothing < 1, "label_smoothing", "from 0 to below 1", self.label_smoothing)
         check(0 <= self.ema_decay < 1, "ema_decay", "from 0 to below 1", self.ema_decay)
+        check(self.n_repeats >= 1, "n_repeats", "at least 1", self.n_repeats)
         check(self.n_crop_pages >= 0, "n_crop_pages", "at least 0", self.n_crop_pages)
         check(self.is_digit_weight >= 0, "is_digit_weight", "at least 0", self.is_digit_weight)
         has_head = bool(self.arguments.get("is_digit_head", False))
@@ -236,8 +239,8 @@ PRESETS: dict[str, TrainConfig] = {
         TrainConfig(
             name="digitnet",
             architecture="DigitNet",
-            arguments={"width": 32, "is_digit_head": True},
-            n_epochs=16,
+            arguments={"width": 44, "is_digit_head": True, "dropout": 0.25},
+            n_epochs=18,
             batch_size=128,
             optimizer="adamw",
             learning_rate=0.003,
@@ -247,6 +250,7 @@ PRESETS: dict[str, TrainConfig] = {
             ema_decay=0.999,
             holdout=True,
             augmentation=DIGITNET_AUGMENTATION,
+            n_repeats=2,
             n_crop_pages=2_500,
         ),
     )

@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -132,9 +133,12 @@ class _Run:
         images, labels = (np.concatenate([getattr(part, name) for part in parts]) for name in ("images", "labels"))
         self.images = torch.from_numpy(images).to(device)[:, None]  # (N, 1, 28, 28) uint8
         self.labels = torch.from_numpy(labels).to(device)  # NOT_A_DIGIT for what is none
-        self.n_digits = int((labels >= 0).sum())
+        # What an epoch shows: MNIST's images as often as the config says, each crop once.
+        numbers = torch.arange(len(labels), device=device)
+        self.shown = torch.cat([numbers[: len(sets.train)].repeat(config.n_repeats), numbers[len(sets.train) :]])
+        self.n_digits = int((self.labels[self.shown] >= 0).sum())
         self.data_digest = "+".join(part.digest() for part in parts)
-        self.n_steps_per_epoch = -(-len(labels) // config.batch_size)
+        self.n_steps_per_epoch = -(-len(self.shown) // config.batch_size)
         self.history: list[EpochResult] = []
 
     @property
@@ -143,10 +147,14 @@ class _Run:
         return self.model if self.average is None else self.average
 
     def train_epoch(self, on_step: OnStep | None) -> EpochResult:
-        """See every training image once, in a new order."""
+        """See every training image, MNIST's as often as the config says, in a new order."""
+        epoch = len(self.history)
+        with self._seeded(epoch):
+            return self._train_epoch(epoch, on_step)
+
+    def _train_epoch(self, epoch: int, on_step: OnStep | None) -> EpochResult:
         start = time.perf_counter()
         self.model.train()
-        epoch = len(self.history)
         total_loss = torch.zeros((), device=self.device)
         n_correct = torch.zeros((), dtype=torch.int64, device=self.device)
         for step, picked in enumerate(self._batches()):
@@ -158,7 +166,7 @@ class _Run:
             if self.average is not None:
                 update_average(self.average, self.model, n_before, self.config.ema_decay)
             _call(on_step, epoch + 1, step + 1, self.n_steps_per_epoch)
-        n_images = len(self.labels)
+        n_images = len(self.shown)
         mean_loss, accuracy = total_loss.item() / n_images, n_correct.item() / self.n_digits
         seconds = time.perf_counter() - start
         learning_rate = self.optimizer.param_groups[0]["lr"]
@@ -214,10 +222,18 @@ class _Run:
         layer.weight[N_CLASSES] *= scale
         layer.bias[N_CLASSES] = scale * layer.bias[N_CLASSES] + shift
 
+    @contextmanager
+    def _seeded(self, epoch: int) -> Iterator[None]:
+        """Give dropout, which draws from torch's own generators, an epoch's numbers; they come out as they were."""
+        devices = [self.device] if self.device.type == "cuda" else []
+        with torch.random.fork_rng(devices):
+            torch.manual_seed(int(np.random.SeedSequence((self.config.seed, epoch)).generate_state(1)[0]))
+            yield
+
     def _batches(self) -> Iterator[Tensor]:
         """Indices of each step's images, on the device."""
-        order = torch.randperm(len(self.labels), generator=self.shuffler).to(self.device)
-        return iter(order.split(self.config.batch_size))
+        order = torch.randperm(len(self.shown), generator=self.shuffler).to(self.device)
+        return iter(self.shown[order].split(self.config.batch_size))
 
     def _step(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Learn from one batch; returns its loss and how many it had right, both left on the device."""
