@@ -7,10 +7,10 @@ without a head. "Pen up" is the browser's pointerup event; "on screen" is the fr
 with the pictures that were sent while the pen moved still under way. "First answer" runs from the start of
 `python app.py` to the first reading over HTTP; run twice, since the first run warms the disk.
 
-Measured on 2 cores of an Intel Xeon (Sapphire Rapids), quiet, one run, medians: classify one image 1.4 ms; read a
-sketch of one digit 3.3 ms, of three 4.6 ms; pen up → answer on screen 29 ms, p95 45; start to first answer 5.4 and
-6.0 s. With other jobs on the machine (load 3 to 5) a sketch took 7 to 10 ms, pen up to answer 43 to 50 ms, the start
-6.7 to 10.5 s.
+Measured on 2 cores of an Intel Xeon (Sapphire Rapids) with neighbours, digitnet@1f051c8, one run, medians: classify
+one image 1.9 ms; read a sketch of one digit 3.8 ms, of three 6.0 ms; pen up → answer on screen 50 ms, p95 82; start to
+first answer 7.1 and 8.9 s. In a worse hour a sketch took 10 to 12 ms, pen up to answer 53 to 62, and
+digitnet@1ca3b21, half as large, no less in turns with it (13 and 54). On a quiet machine that one had taken 4.6 and 29.
 """
 
 import argparse
