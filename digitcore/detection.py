@@ -5,7 +5,6 @@ range at two levels or more, and what the levels agree on counts once.
 """
 
 from collections.abc import Sequence
-from copy import deepcopy
 from dataclasses import dataclass
 
 import cv2
@@ -14,14 +13,13 @@ import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from torch import nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from digitcore.checkpoint import Checkpoint
 from digitcore.detector import SIZE_MULTIPLE, STRIDE, PageMaps, PageNet, prepare_channels
 from digitcore.device import autocast_dtype, pick_device, place
 from digitcore.errors import CheckpointError, ImageError
 from digitcore.merging import DetectionConfig, Finds, merge_finds
-from digitcore.model import ConvNorm
+from digitcore.model import fold_norms
 
 # Local contrast is an arcsinh of ten times the ratio to the light: black ink on white paper comes to 3.
 FULL_CONTRAST = 3.0
@@ -247,12 +245,3 @@ def clip_boxes(boxes: npt.NDArray[np.float32], shape: tuple[int, ...]) -> npt.ND
     low = np.clip(boxes[:, :2], 0, size)
     high = np.clip(boxes[:, :2] + boxes[:, 2:], 0, size)
     return np.hstack([low, high - low])
-
-
-def fold_norms(net: nn.Module) -> nn.Module:
-    """A copy for looking only: each batch norm becomes a part of the convolution before it."""
-    folded = deepcopy(net).eval()
-    for module in folded.modules():
-        if isinstance(module, ConvNorm):
-            module[0], module[1] = fuse_conv_bn_eval(module[0], module[1]), nn.Identity()
-    return folded

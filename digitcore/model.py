@@ -6,12 +6,14 @@ and give (B, 10) logits, DigitNet with its head an eleventh. `PyTorchModelHubMix
 `digitcore.checkpoint.load_checkpoint`.
 """
 
+from copy import deepcopy
 from typing import Any, Self
 
 import torch
 import torch.nn.functional as F
 from huggingface_hub import PyTorchModelHubMixin
 from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from digitcore.errors import CheckpointError, ConfigError
 from digitcore.results import N_CLASSES
@@ -125,6 +127,15 @@ class DigitNet(HubModel, library_name="digitcore", license="apache-2.0", pipelin
 
 
 ARCHITECTURES: dict[str, type[HubModel]] = {"SeedCNN": SeedCNN, "DigitNet": DigitNet}
+
+
+def fold_norms(net: nn.Module) -> nn.Module:
+    """A copy for looking only: each batch norm becomes a part of the convolution before it."""
+    folded = deepcopy(net).eval()
+    for module in folded.modules():
+        if isinstance(module, ConvNorm):
+            module[0], module[1] = fuse_conv_bn_eval(module[0], module[1]), nn.Identity()
+    return folded
 
 
 def count_parameters(model: nn.Module) -> int:

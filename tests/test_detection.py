@@ -13,13 +13,12 @@ from digitcore.detection import (
     clip_boxes,
     detect,
     find_peaks,
-    fold_norms,
     scale_to_sides,
 )
 from digitcore.detector import N_INK_KINDS, InkKind, PageMaps, PageNet
 from digitcore.errors import CheckpointError, ImageError
 from digitcore.merging import DetectionConfig
-from digitcore.model import DigitNet
+from digitcore.model import DigitNet, fold_norms
 
 CPU = torch.device("cpu")
 SILENT = -12.0
