@@ -17,7 +17,8 @@ from digitcore.model import DigitNet
 from digitcore.training import TrainConfig, TrainingSets, fit
 from digitcore.training.calibration import fit_platt
 from digitcore.training.canvas import is_like_one
-from digitcore.training.crops import NOT_A_DIGIT, Crops, load_or_make_crops, make_crops
+from digitcore.training.crop_set import NOT_A_DIGIT, Crops
+from digitcore.training.crops import load_or_make_crops, make_crops
 from digitcore.training.pages import PageMaker
 from digitcore.training.writing import Writing
 from tests.test_pages import draw_digits

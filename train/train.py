@@ -49,7 +49,8 @@ from digitcore.training import (
     load_training_sets,
 )
 from digitcore.training.card import make_card
-from digitcore.training.crops import Crops, load_or_make_crops
+from digitcore.training.crop_set import Crops
+from digitcore.training.crops import load_or_make_crops
 from digitcore.training.glyphs import DigitGlyphs
 from digitcore.training.pages import PageMaker
 from digitcore.training.state import STATE_NAME, load_state

@@ -1,4 +1,4 @@
-"""Images as the reader cuts them, digits and others: what DigitNet learns "is it a digit?" from, beside MNIST.
+"""Cut images as the reader cuts them, digits and others, into a set to learn from.
 
 Crops of photos are cut from synthetic pages by the reader's own chain, cropping.py and preprocessing.py, with boxes as
 wrong as a detector's; clean ones are drawn as on a sketchpad, and cut where splitting.py would cut them. Single letters
@@ -7,7 +7,6 @@ that may be taken for digits are left out: nobody can tell a handwritten O from 
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -16,12 +15,12 @@ import numpy.typing as npt
 from torch.utils.data import Dataset
 
 from digitcore.cropping import cut_digit
-from digitcore.data import check_labeled
 from digitcore.detector import InkKind
 from digitcore.preprocessing import FIELD_PX, normalize_digit
 from digitcore.results import Box, Candidate
 from digitcore.splitting import propose_segments
 from digitcore.training.canvas import draw_scribble, is_like_one
+from digitcore.training.crop_set import NOT_A_DIGIT, Crops
 from digitcore.training.pages import Page, PageMaker
 from digitcore.training.workers import iterate_in_order
 from digitcore.training.writing import LOOK_ALIKES
@@ -31,7 +30,6 @@ Mask = npt.NDArray[np.uint8]
 XYWH = tuple[float, float, float, float]
 Sample = tuple[Mask, int]
 
-NOT_A_DIGIT = -1
 CROPS_FORMAT = 3
 # A page of eighty digits would drown the others.
 MAX_DIGITS_PER_PAGE = 10
@@ -59,39 +57,6 @@ PART_RATIOS = (0.15, 0.72)
 LOOPS_ABOVE, LOOPS_BELOW = {8, 9}, {6, 8}
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Crops:
-    """Images of digits and of what is none.
-
-    Attributes:
-        images: (N, 28, 28) uint8, white on black.
-        labels: (N,) int64, 0 to 9, or `NOT_A_DIGIT`.
-        name: as metrics.json has it.
-    """
-
-    images: npt.NDArray[np.uint8]
-    labels: npt.NDArray[np.int64]
-    name: str
-
-    def __post_init__(self) -> None:
-        """Check shapes, types and range."""
-        check_labeled(self.images, self.labels, least_label=NOT_A_DIGIT)
-
-    def __len__(self) -> int:
-        """How many images."""
-        return len(self.labels)
-
-    @property
-    def is_digit(self) -> npt.NDArray[np.bool_]:
-        """(N,) whether each is one."""
-        return self.labels != NOT_A_DIGIT
-
-    def digest(self) -> str:
-        """SHA-256 of the pixels and labels, in hex."""
-        labels = self.labels.astype(np.int8)
-        return hashlib.sha256(np.ascontiguousarray(self.images).tobytes() + labels.tobytes()).hexdigest()
-
-
 def make_crops(maker: PageMaker, n_pages: int, seed: int, name: str = "crops", n_workers: int = 0) -> Crops:
     """Make crops, about as many of digits as of others.
 
@@ -102,12 +67,11 @@ def make_crops(maker: PageMaker, n_pages: int, seed: int, name: str = "crops", n
         name: of the set.
         n_workers: processes that make them, 0 for this one; the crops do not depend on it.
     """
-    images, labels = [], []
+    images, labels = [np.zeros((0, FIELD_PX, FIELD_PX), np.uint8)], [np.zeros(0, np.int64)]
     for page_images, page_labels in iterate_in_order(_CutPages(maker, n_pages, seed), n_workers):
         images.append(page_images)
         labels.append(page_labels)
-    none = np.zeros((0, FIELD_PX, FIELD_PX), np.uint8), np.zeros(0, np.int64)
-    return Crops(np.concatenate([none[0], *images]), np.concatenate([none[1], *labels]), name)
+    return Crops(np.concatenate(images), np.concatenate(labels), name)
 
 
 def load_or_make_crops(

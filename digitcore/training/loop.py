@@ -23,7 +23,7 @@ from digitcore.results import N_CLASSES
 from digitcore.training.augmentation import BatchAugmenter
 from digitcore.training.calibration import fit_platt, fit_temperature
 from digitcore.training.config import TrainConfig
-from digitcore.training.crops import NOT_A_DIGIT, Crops
+from digitcore.training.crop_set import NOT_A_DIGIT, Crops
 from digitcore.training.optimization import make_optimizer, set_learning_rate, update_average
 from digitcore.training.results import EpochResult, FitResult, TrainingSets
 from digitcore.training.state import (

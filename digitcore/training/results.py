@@ -7,7 +7,7 @@ from torch import nn
 
 from digitcore.checkpoint import CheckpointConfig
 from digitcore.data import LabeledImages
-from digitcore.training.crops import Crops
+from digitcore.training.crop_set import Crops
 
 
 @dataclass(frozen=True, slots=True, eq=False)
