@@ -15,6 +15,8 @@ from digitcore.results import N_CLASSES
 
 # A page has hundreds of digits at the most; a data set is streamed in parts by its caller.
 MAX_BATCH = 1024
+# Fewer, as on the sketchpad, are read sooner in float32 than weights are rounded: one in 0.9 ms against 1.8.
+MIN_REDUCED_BATCH = 8
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -104,7 +106,7 @@ class DigitClassifier:
         config = self.checkpoint.config
         batch = torch.from_numpy(np.ascontiguousarray(images)).to(self.device).float().div_(255.0)
         batch.sub_(config.normalization.mean).div_(config.normalization.std)
-        dtype = autocast_dtype(self.device)
+        dtype = autocast_dtype(self.device) if len(images) >= MIN_REDUCED_BATCH else None
         with torch.autocast(self.device.type, dtype=dtype, enabled=dtype is not None):
             logits = self._model(batch.unsqueeze(1)).float()  # (B, 1, 28, 28) → (B, 10 or 11)
         probs = (logits[:, :N_CLASSES] / config.temperature).softmax(dim=1)

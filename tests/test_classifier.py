@@ -4,8 +4,9 @@ import torch
 from torch import nn
 
 from digitcore.checkpoint import Checkpoint, CheckpointConfig
-from digitcore.classifier import MAX_BATCH, Classification, DigitClassifier
+from digitcore.classifier import MAX_BATCH, MIN_REDUCED_BATCH, Classification, DigitClassifier
 from digitcore.errors import ImageError
+from digitcore.hub import load_pretrained
 
 
 class _MeanPixel(nn.Module):
@@ -45,6 +46,24 @@ def test_classify_splits_large_batches():
     images = np.random.default_rng(0).integers(0, 256, (MAX_BATCH + 3, 28, 28), np.uint8)
     probs = _classifier().classify(images).probs
     assert np.allclose(probs[-3:], _classifier().classify(images[-3:]).probs, atol=1e-6)
+
+
+@pytest.mark.parametrize("n_images", [1, MIN_REDUCED_BATCH])
+def test_what_is_done_for_speed_changes_the_answers_little(monkeypatch, n_images):
+    monkeypatch.setattr("digitcore.classifier.autocast_dtype", lambda device: torch.bfloat16)
+    checkpoint = load_pretrained("digitnet")
+    before = {name: value.clone() for name, value in checkpoint.model.state_dict().items()}
+    images = np.random.default_rng(0).integers(0, 256, (n_images, 28, 28), np.uint8)
+    probs = DigitClassifier(checkpoint, "cpu").classify(images).probs
+    after = checkpoint.model.state_dict()
+    assert after.keys() == before.keys() and all(torch.equal(after[name], before[name]) for name in before)
+    norm = checkpoint.config.normalization
+    with torch.inference_mode():
+        logits = checkpoint.model.eval()((torch.from_numpy(images)[:, None] / 255 - norm.mean) / norm.std)
+    expected = _softmax(logits[:, :10].numpy() / checkpoint.config.temperature)
+    is_reduced = n_images >= MIN_REDUCED_BATCH
+    np.testing.assert_allclose(probs, expected, atol=0.05 if is_reduced else 1e-5)
+    assert (np.abs(probs - expected).max() > 1e-5) == is_reduced
 
 
 @pytest.mark.parametrize("shape", [(28, 28), (1, 27, 28), (1, 1, 28, 28)])
