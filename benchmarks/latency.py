@@ -10,7 +10,8 @@ with the pictures that were sent while the pen moved still under way. "First ans
 Measured on 2 cores of an Intel Xeon (Sapphire Rapids) with neighbours, digitnet@1f051c8, one run, medians: classify
 one image 1.9 ms; read a sketch of one digit 3.8 ms, of three 6.0 ms; pen up → answer on screen 50 ms, p95 82; start to
 first answer 7.1 and 8.9 s. In a worse hour a sketch took 10 to 12 ms, pen up to answer 53 to 62, and
-digitnet@1ca3b21, half as large, no less in turns with it (13 and 54). On a quiet machine that one had taken 4.6 and 29.
+digitnet@1ca3b21, half as large, no less in turns with it (13 and 54). An earlier network of that size had taken 4.6 and
+29 ms on a quiet machine.
 """
 
 import argparse
