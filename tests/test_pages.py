@@ -13,7 +13,7 @@ from digitcore.training.canvas import (
 )
 from digitcore.training.glyphs import DigitGlyphs, make_fields
 from digitcore.training.page_writer import _touch_distance
-from digitcore.training.pages import PageConfig, PageMaker, _excuse_faint
+from digitcore.training.pages import PageConfig, PageMaker, _excuse_illegible
 from digitcore.training.writing import Writing
 
 
@@ -64,16 +64,41 @@ def test_digits_asked_for_can_be_seen(maker):
     assert np.mean(np.array(differences) < 1.0) < 0.02
 
 
+def draw_ring() -> np.ndarray:
+    mask = np.zeros((30, 20), np.uint8)
+    cv2.ellipse(mask, (9, 14), (8, 13), 0, 0, 360, 255, 3)
+    return mask
+
+
+def finish(canvas: Canvas, light: np.ndarray, **options: float) -> np.ndarray:
+    change = -0.8 * canvas.ink * light
+    image = (255 * (light + change)).clip(0, 255).astype(np.uint8)
+    _excuse_illegible(canvas, image, light, change, **{"noise_levels": 2.0, **options})
+    return image
+
+
 def test_a_digit_half_in_the_dark_is_excused():
     canvas = Canvas(64)
-    mask = np.full((30, 20), 255, np.uint8)
-    canvas.put_digit(mask, 1, 4, 10, 1.0)
-    canvas.put_digit(mask, 1, 40, 10, 1.0)
+    canvas.put_digit(draw_ring(), 0, 4, 10, 1.0)
+    canvas.put_digit(draw_ring(), 0, 40, 10, 1.0)
     light = np.ones((64, 64), np.float32)
-    light[:26] = 0.001
-    light[:, 32:] = 1.0
-    _excuse_faint(canvas, light, -0.8 * canvas.ink * light, noise_levels=2.0)
+    light[:26, :32] = 0.001
+    finish(canvas, light)
     assert canvas.boxes == [(40.0, 10.0, 20.0, 30.0)] and canvas.ignored == [(4.0, 10.0, 20.0, 30.0)]
+    assert len(canvas.masks) == len(canvas.labels) == 1
+
+
+def test_a_digit_that_others_are_written_over_is_excused():
+    canvas = Canvas(64)
+    canvas.put_digit(draw_ring(), 0, 4, 10, 1.0)
+    canvas.put_digit(draw_ring(), 0, 40, 10, 1.0)
+    scrawl = np.zeros((30, 24), np.uint8)
+    for x in range(0, 60, 5):
+        cv2.line(scrawl, (x, 0), (x - 30, 30), 255, 2)
+    canvas.put(scrawl, 2, 10, 1.0, InkKind.SCRIBBLE)
+    finish(canvas, np.ones((64, 64), np.float32))
+    assert canvas.boxes == [(40.0, 10.0, 20.0, 30.0)]
+    assert (canvas.kinds[10:40, 40:60] == InkKind.DIGIT).any() and not (canvas.kinds[10:40, 4:24] == InkKind.DIGIT).any()
 
 
 def test_pages_of_words_ask_for_nothing(maker):

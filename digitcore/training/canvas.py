@@ -36,6 +36,7 @@ class Canvas:
         kinds: (size_px, size_px) uint8, an `InkKind` or `IGNORED_INK`.
         boxes: x, y, w, h of the digits to find.
         labels: theirs.
+        masks: their own ink, each as it was put at its box's corner.
         ignored: x, y, w, h of what is neither asked for nor wrong.
         taken: x, y, w, h of everything written.
     """
@@ -45,6 +46,7 @@ class Canvas:
     kinds: Mask = field(init=False)
     boxes: list[tuple[float, float, float, float]] = field(default_factory=list)
     labels: list[int] = field(default_factory=list)
+    masks: list[Mask] = field(default_factory=list)
     ignored: list[tuple[float, float, float, float]] = field(default_factory=list)
     taken: list[tuple[float, float, float, float]] = field(default_factory=list)
 
@@ -81,6 +83,7 @@ class Canvas:
         if is_asked:
             self.boxes.append(box)
             self.labels.append(label)
+            self.masks.append(mask)
         elif longest > MAX_ASKED_PX:
             w, h = EXCUSED_MIDDLE_RATIO * width, EXCUSED_MIDDLE_RATIO * height
             self.ignored.append((x + (width - w) / 2, y + (height - h) / 2, w, h))

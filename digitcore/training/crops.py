@@ -30,7 +30,7 @@ Mask = npt.NDArray[np.uint8]
 XYWH = tuple[float, float, float, float]
 Sample = tuple[Mask, int]
 
-CROPS_FORMAT = 3
+CROPS_FORMAT = 4
 # A page of eighty digits would drown the others.
 MAX_DIGITS_PER_PAGE = 10
 N_CLEAN_PER_PAGE = 5

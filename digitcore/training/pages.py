@@ -14,6 +14,7 @@ import numpy.typing as npt
 from digitcore.detector import InkKind
 from digitcore.training.canvas import IGNORED_INK, Canvas, draw_rules, draw_scratches, draw_scribble
 from digitcore.training.glyphs import DigitGlyphs
+from digitcore.training.legibility import measure_legibility
 from digitcore.training.page_writer import Hand, PageWriter, draw_log_uniform
 from digitcore.training.papers import draw_grain, draw_ground, draw_light, photograph
 from digitcore.training.writing import LOOK_ALIKES, Writing
@@ -29,8 +30,11 @@ TURNED_LOOK_ALIKES = {90: {0, 8, 1}, 180: {0, 1, 2, 5, 6, 8, 9}, 270: {0, 8, 1}}
 MIRRORED_LOOK_ALIKES = {0, 1, 2, 5, 6, 8, 9}
 # What a digit must stand out by to be asked for: grey levels of 255, the sensor's noise, the ground's own texture.
 MIN_CONTRAST_LEVELS, NOISE_FACTOR, TEXTURE_FACTOR = 6.0, 2.5, 5.0
+STRONGEST_RATIO = 0.93
 # All but this share of its ink must stand out by this share of that: the rest may lie in the dark.
 HIDDEN_RATIO, VISIBLE_RATIO = 0.15, 0.25
+# Of some hundred digits below this, looked at, people could tell no more than half; above it, most.
+MIN_LEGIBILITY = 0.4
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -232,7 +236,7 @@ class PageMaker:
         change = (inked - ground) * ink * light
         noise_levels = rng.uniform(0.3, 7.0) if rng.random() < 0.75 else 0.0
         image = photograph(rng, bare + change, noise_levels)
-        _excuse_faint(canvas, bare, change, noise_levels)
+        _excuse_illegible(canvas, image, bare, change, noise_levels)
         boxes = np.array(canvas.boxes, np.float32).reshape(-1, 4)
         labels = np.array(canvas.labels, np.int64)
         ignored = np.array(canvas.ignored, np.float32).reshape(-1, 4)
@@ -255,29 +259,45 @@ def _turn(rng: Rng, canvas: Canvas) -> None:
         for _ in range(turn // 90):  # Counter-clockwise, as rot90.
             x, y, w, h = y, size - x - w, h, w
         turned.append((x, y, w, h))
-    canvas.boxes, canvas.labels, canvas.ignored = [], [], turned
+    canvas.boxes, canvas.labels, canvas.masks, canvas.ignored = [], [], [], turned
 
 
-def _excuse_faint(canvas: Canvas, bare: FloatImage, change: FloatImage, noise_levels: float) -> None:
-    """Ask for no digit whose ink drowns in the picture's noise, the ground's texture, or the dark."""
-    asked = list(zip(canvas.boxes, canvas.labels, strict=True))
-    canvas.boxes, canvas.labels = [], []
-    for box, label in asked:
+def _excuse_illegible(
+    canvas: Canvas, image: Mask, bare: FloatImage, change: FloatImage, noise_levels: float
+) -> None:
+    """Ask for no digit that nobody could read.
+
+    Its ink drowns in the picture's noise, the ground's texture or the dark, or too little of what one sees in its
+    place is its own.
+    """
+    ground = np.clip(255 * bare, 0, 255).astype(np.uint8)
+    asked = list(zip(canvas.boxes, canvas.labels, canvas.masks, strict=True))
+    canvas.boxes, canvas.labels, canvas.masks = [], [], []
+    for box, label, mask in asked:
         x, y, w, h = (max(0, int(v)) for v in box)
         own = np.s_[y : y + h, x : x + w]
         strengths = np.abs(change[own])
-        contrast = float(np.percentile(strengths, 93))
         ink = canvas.ink[own]
-        visible = float(np.percentile(strengths[ink >= 0.5 * ink.max()], 100 * HIDDEN_RATIO))
         texture = float(cv2.absdiff(bare[own], cv2.blur(bare[own], (5, 5))).mean())
         least = max((MIN_CONTRAST_LEVELS + NOISE_FACTOR * noise_levels) / 255, TEXTURE_FACTOR * texture)
-        if contrast >= least and visible >= VISIBLE_RATIO * least:
+        if (
+            _pick_share(strengths, STRONGEST_RATIO) >= least
+            and _pick_share(strengths[ink >= 0.5 * ink.max()], HIDDEN_RATIO) >= VISIBLE_RATIO * least
+            and measure_legibility(image, ground, mask, *box[:2]) >= MIN_LEGIBILITY
+        ):
             canvas.boxes.append(box)
             canvas.labels.append(label)
+            canvas.masks.append(mask)
             continue
         canvas.ignored.append(box)
         kinds = canvas.kinds[own]
         kinds[kinds == InkKind.DIGIT] = IGNORED_INK
+
+
+def _pick_share(values: FloatImage, ratio: float) -> float:
+    """The value below which this share of the others lies."""
+    position = int(ratio * (values.size - 1))
+    return float(np.partition(values, position, axis=None)[position])
 
 
 def _inset(rng: Rng, page: Page) -> Page:
