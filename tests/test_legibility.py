@@ -77,6 +77,14 @@ def test_bare_paper_is_not_legible(paper):
     assert measure_legibility(paper, paper, draw_digit(40), 20, 20) < 0.01
 
 
+def test_chalk_on_black_is_legible():
+    board = np.zeros((140, 140), np.uint8)
+    mask = draw_digit(40)
+    image = board.copy()
+    image[20:60, 20 : 20 + mask.shape[1]] = mask // 2
+    assert measure_legibility(image, board, mask, 20, 20) > 0.9
+
+
 def test_a_digit_cut_by_the_border_counts_as_far_as_it_is_there(paper):
     mask = draw_digit(60)
     image = draw_page(mask, paper, 0.7, x=110)

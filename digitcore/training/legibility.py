@@ -49,8 +49,8 @@ def measure_legibility(
     known[0], known[1], known[2], known[3] = 1, rows, columns, edges
     known = known.reshape(4, -1)
     # What the plane and the edges explain of both, taken away; a ridge, since the edges may be a plane themselves.
-    gram = known @ known.T
-    gram[np.diag_indices(4)] *= 1 + RIDGE
+    gram = (known @ known.T).astype(np.float64)
+    gram[np.diag_indices(4)] += RIDGE * gram.diagonal() + 1.0
     both = np.stack([ink, picture])
     both -= np.linalg.solve(gram, known @ both.T).T @ known
     (ink_power, shared), (_, power) = both @ both.T
