@@ -1,4 +1,4 @@
-"""The second look: one box of a photo → that digit's ink on clean paper, ready to be normalised and classified.
+"""The ink alone: one box of a photo → that digit's ink on clean paper, ready to be normalised and classified.
 
 The only copy: the reader calls it on what the detector found, and training on boxes of synthetic pages.
 """

@@ -20,11 +20,15 @@ from digitcore.device import autocast_dtype, pick_device, place
 from digitcore.errors import CheckpointError, ImageError
 from digitcore.merging import DetectionConfig, Finds, merge_finds
 from digitcore.model import fold_norms
+from digitcore.regions import cut_regions
+from digitcore.results import N_CLASSES
 
 # Local contrast is an arcsinh of ten times the ratio to the light: black ink on white paper comes to 3.
 FULL_CONTRAST = 3.0
 # exp of the largest log size that is believed: sizes far beyond any picture come from weights that learnt nothing.
 MAX_LOG_SIZE = 7.0
+# A page of hundreds of digits shall not need the memory of all at once.
+REGION_BATCH_SIZE = 128
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,6 +50,19 @@ class Detections:
     heatmap: npt.NDArray[np.uint8]
     contrast: npt.NDArray[np.uint8]
     ink_kinds: npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PlaceOpinions:
+    """What the page network and its second stage say of n finds, in this order.
+
+    Attributes:
+        scores: (n, 2) float32, 0 to 1: how likely a digit is there.
+        probs: (n, 2, 10) float32: which digit, if one is there.
+    """
+
+    scores: npt.NDArray[np.float32]
+    probs: npt.NDArray[np.float32]
 
 
 class PageDetector:
@@ -85,6 +102,21 @@ class PageDetector:
     def detect(self, grey: npt.NDArray[np.uint8], config: DetectionConfig | None = None) -> Detections:
         """Find the digits of a picture, with another config if one is given; see `detect`."""
         return detect(self._net, grey, self.device, config or self.config, self.checkpoint.config.temperature)
+
+    def look_closer(self, grey: npt.NDArray[np.uint8], found: Detections) -> PlaceOpinions:
+        """Ask the second stage about what was found in a picture; without one, the first stage speaks twice.
+
+        Args:
+            grey: (H, W) uint8, the picture.
+            found: n finds in it.
+
+        Raises:
+            ImageError: if `grey` is not a 2-D uint8 array with at least one pixel.
+        """
+        if self._net.regions is None:
+            return repeat_opinion(found)
+        scores, probs = classify_regions(self._net.regions, cut_regions(grey, found.boxes), self.device)
+        return PlaceOpinions(np.stack([found.scores, scores], axis=1), np.stack([found.probs, probs], axis=1))
 
 
 def detect(
@@ -202,6 +234,35 @@ def predict_maps(net: nn.Module, channels: torch.Tensor, device: torch.device) -
     channels = channels.to(device).contiguous(memory_format=torch.channels_last)
     with torch.autocast(device.type, dtype=dtype, enabled=dtype is not None):
         return net(channels)
+
+
+def repeat_opinion(found: Detections) -> PlaceOpinions:
+    """What stands in for a second stage where there is none."""
+    return PlaceOpinions(np.repeat(found.scores[:, None], 2, axis=1), np.repeat(found.probs[:, None], 2, axis=1))
+
+
+@torch.inference_mode()
+def classify_regions(
+    net: nn.Module, regions: torch.Tensor, device: torch.device
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """Ask a RegionNet.
+
+    Args:
+        net: in evaluation mode, on `device`.
+        regions: (n, 2, 64, 64) float32 as `cut_regions` makes them.
+        device: where to compute, in bfloat16 where it does that natively.
+
+    Returns:
+        (n,) float32, how likely each is a digit, and (n, 10) float32, which one.
+    """
+    dtype = autocast_dtype(device)
+    logits = [torch.zeros(0, N_CLASSES + 1)]
+    for batch in regions.split(REGION_BATCH_SIZE) if len(regions) else ():
+        batch = batch.to(device).contiguous(memory_format=torch.channels_last)
+        with torch.autocast(device.type, dtype=dtype, enabled=dtype is not None):
+            logits.append(net(batch).float().cpu())
+    every = torch.cat(logits)
+    return every[:, N_CLASSES].sigmoid().numpy(), every[:, :N_CLASSES].softmax(dim=1).numpy()
 
 
 @torch.inference_mode()

@@ -2,7 +2,8 @@
 
 A small convolutional network looks at the whole picture at once. A quarter of the picture's size on, it gives for each
 place the chance that a digit has its centre there, its class, size and exact middle (Zhou et al., Objects as Points,
-2019), and at half the size what each pixel's ink is. `detection` makes digits of these maps.
+2019), and at half the size what each pixel's ink is. `detection` makes digits of these maps. Its second stage,
+RegionNet (region_net.py), looks at each of them once more.
 """
 
 import math
@@ -18,6 +19,7 @@ from torch import Tensor, nn
 
 from digitcore.errors import ConfigError, ImageError
 from digitcore.model import ConvNorm, HubModel, ResidualBlock
+from digitcore.region_net import RegionNet
 from digitcore.results import N_CLASSES
 
 # One place of the maps stands for 4×4 pixels of the input, one of the ink map for 2×2.
@@ -80,14 +82,18 @@ class PageNet(HubModel, library_name="digitcore", license="apache-2.0", pipeline
 
     A stem of two strided convolutions leaves no work at the picture's full size, where a CPU spends its time on moving
     numbers; the first has no batch norm for the same reason. 2,125,463 parameters and 1.37 G multiply-adds for a
-    picture of 384×384 at the default width.
+    picture of 384×384 at the default width, without the second stage.
+
+    Attributes:
+        regions: the second stage, which `forward` leaves alone; None without one.
     """
 
-    def __init__(self, width: int = 32) -> None:
+    def __init__(self, width: int = 32, region_width: int = 0) -> None:
         """Build it.
 
         Args:
             width: channels at stride 4; strides 8, 16 and 32 have 2, 4 and 5 times as many.
+            region_width: `RegionNet`'s width; 0 for no second stage.
         """
         super().__init__()
         if type(width) is not int or not MIN_WIDTH <= width <= MAX_WIDTH or width % 2:
@@ -110,6 +116,7 @@ class PageNet(HubModel, library_name="digitcore", license="apache-2.0", pipeline
         self._n_channels = (1, N_CLASSES, 2, 2, N_INK_KINDS * (STRIDE // INK_STRIDE) ** 2)
         self.head = nn.Conv2d(2 * width, sum(self._n_channels), kernel_size=1)
         self._start_from_what_is_common()
+        self.regions = None if region_width == 0 else RegionNet(region_width)
 
     def forward(self, images: Tensor) -> PageMaps:
         """(B, 2, H, W) float as `prepare_channels` makes them, sides multiples of 32 → maps of a quarter the size."""

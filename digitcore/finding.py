@@ -1,7 +1,8 @@
 """Find digits in a photo: where the page network sees them, which way up, and what else is written there.
 
 The page network (detection.py) looks at the grey picture; if the page lies on its side, it is turned round. Each digit
-is cut out for the second look (cropping.py); the other ink is put in groups, each with the reason why it is not read.
+is looked at more closely, and cut out to be read alone (cropping.py); the other ink is put in groups, each with the
+reason why it is not read.
 """
 
 from dataclasses import replace
@@ -76,13 +77,14 @@ def find_in_photo(rgb: npt.NDArray[np.uint8], detector: PageDetector) -> Finding
     min_px = max(MIN_DIGIT_PX, MIN_DIGIT_RATIO * max(grey.shape))
     candidates, rejected = [], []
     context = describe_context(detections, turned.shape)
-    for box, score, probs, around in zip(detections.boxes, detections.scores, detections.probs, context, strict=True):
+    says = detector.look_closer(turned, detections)
+    for box, scores, probs, around in zip(detections.boxes, says.scores, says.probs, context, strict=True):
         whole = _whole_box(box, turned.shape)
         upright = turn_box_back(whole, rotation, turned.shape)
         if max(whole.w, whole.h) < min_px:
             rejected.append(Rejected(upright, Reason.TOO_SMALL))
         else:
-            candidates.append(Candidate(upright, cut_digit(turned, tuple(box)), probs, float(score), around))
+            candidates.append(Candidate(upright, cut_digit(turned, tuple(box)), scores, probs, around))
     rejected += _name_other_ink(detections, turned.shape, rotation)
     ink = np.where(detections.ink_kinds == InkKind.DIGIT, 255, 0).astype(np.uint8)
     return Finding(tuple(candidates), tuple(rejected), detections.contrast, ink, detections.heatmap, rotation)

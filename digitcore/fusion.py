@@ -1,11 +1,12 @@
-"""Two opinions and the surroundings, one probability: one network saw the digit in its place, the other alone.
+"""Three opinions and the surroundings, one probability: the whole page was seen, the find's region, and the ink alone.
 
-Which digit it is: both opinions pooled in log space, where they weigh as evidence does. Whether it is one at all: both
+Which digit it is: the opinions pooled in log space, where they weigh as evidence does. Whether it is one at all: the
 opinions, how well they agree, and what surrounds it (context.py), weighed by a small network, so that a confidence of
 0.9 is right nine times in ten. All weights lie in fusion.json, fitted on synthetic pages: `python -m train.fit_fusion`.
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Self
@@ -18,9 +19,12 @@ from digitcore.results import N_CLASSES
 
 # No opinion is so sure that nothing could outweigh it.
 MIN_PROBABILITY = 1e-4
-# The opinions' own features, before the surroundings': log-odds of the page network and of the digit network that it is
-# a digit, how far they agree which one, and the log-odds of the one that both together prefer.
-N_OPINIONS = 4
+# Whose opinions, in this order wherever there is an axis of them.
+OPINIONS = ("page network", "region network", "digit network")
+PAIRS = ((0, 1), (0, 2), (1, 2))
+# The opinions' own features, before the surroundings': the log-odds of each that it is a digit, how far each two agree
+# which one, and the log-odds of the one that all together prefer.
+N_OPINION_FEATURES = len(OPINIONS) + len(PAIRS) + 1
 # Features further from what the synthetic pages show, in standard deviations, are taken to be this far.
 MAX_DEVIATION = 4.0
 WEIGHTS_PATH = Path(__file__).with_suffix(".json")
@@ -52,7 +56,7 @@ class PresenceNet:
         """Check that the shapes fit together."""
         n_features, n_units = self.hidden.shape if self.hidden.ndim == 2 else (0, 0)
         shapes = [array.shape for array in (self.mean, self.deviation, self.hidden_bias, self.output)]
-        if n_features <= N_OPINIONS or shapes != [(n_features,), (n_features,), (n_units,), (n_units,)]:
+        if n_features <= N_OPINION_FEATURES or shapes != [(n_features,), (n_features,), (n_units,), (n_units,)]:
             raise ConfigError(f"the weights' shapes do not fit together: hidden {self.hidden.shape}, others {shapes}.")
 
     def normalize(self, features: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
@@ -69,19 +73,22 @@ class FusionWeights:
     """How much each opinion counts.
 
     Attributes:
-        page_class: exponent of the page network's class probabilities.
-        digit_class: exponent of the digit network's.
+        exponents: of the class probabilities, one for each of `OPINIONS`.
         presence: whether it is a digit at all.
     """
 
-    page_class: float
-    digit_class: float
+    exponents: tuple[float, ...]
     presence: PresenceNet
+
+    def __post_init__(self) -> None:
+        """Check that no opinion is without a weight."""
+        if len(self.exponents) != len(OPINIONS):
+            raise ConfigError(f"expected an exponent for each of {', '.join(OPINIONS)}; got {self.exponents}.")
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types."""
         presence = {item.name: np.round(getattr(self.presence, item.name), 4).tolist() for item in fields(PresenceNet)}
-        return {"page_class": self.page_class, "digit_class": self.digit_class, "presence": presence}
+        return {"exponents": dict(zip(OPINIONS, self.exponents, strict=True)), "presence": presence}
 
     @classmethod
     def from_dict(cls, content: dict[str, Any]) -> Self:
@@ -91,7 +98,7 @@ class FusionWeights:
             ConfigError: if the shapes do not fit together.
         """
         presence = PresenceNet(**{name: np.array(value, np.float64) for name, value in content["presence"].items()})
-        return cls(content["page_class"], content["digit_class"], presence)
+        return cls(tuple(content["exponents"][name] for name in OPINIONS), presence)
 
 
 def load_weights(path: Path = WEIGHTS_PATH) -> FusionWeights:
@@ -102,14 +109,11 @@ def load_weights(path: Path = WEIGHTS_PATH) -> FusionWeights:
 FITTED_WEIGHTS = load_weights()
 
 
-def fuse_classes(
-    page_probs: FloatArray, digit_probs: FloatArray, weights: FusionWeights = FITTED_WEIGHTS
-) -> FloatArray:
-    """Which digit: a weighted product of the two, normalised.
+def fuse_classes(probs: FloatArray, weights: FusionWeights = FITTED_WEIGHTS) -> FloatArray:
+    """Which digit: a weighted product of the opinions, normalised.
 
     Args:
-        page_probs: (n, 10) of the page network.
-        digit_probs: (n, 10) of the digit network.
+        probs: (n, 3, 10) class probabilities, in the order of `OPINIONS`.
         weights: see `FusionWeights`.
 
     Returns:
@@ -117,15 +121,14 @@ def fuse_classes(
 
     Source: logarithmic opinion pool, Genest & Zidek, Statistical Science 1(1), 1986.
     """
-    return pool_classes(page_probs, digit_probs, weights.page_class, weights.digit_class)
+    return pool_classes(probs, weights.exponents)
 
 
-def pool_classes(page_probs: FloatArray, digit_probs: FloatArray, page_class: float, digit_class: float) -> FloatArray:
-    """`fuse_classes` with its two exponents."""
-    if page_probs.shape != digit_probs.shape or page_probs.shape[1:] != (N_CLASSES,):
-        raise ValueError(f"expected two arrays of shape (n, 10), got {page_probs.shape} and {digit_probs.shape}")
-    page, digit = (np.log(np.clip(p, MIN_PROBABILITY, 1.0)) for p in (page_probs, digit_probs))
-    logits = page_class * page + digit_class * digit
+def pool_classes(probs: FloatArray, exponents: Sequence[float]) -> FloatArray:
+    """`fuse_classes` with its exponents."""
+    if probs.shape[1:] != (len(OPINIONS), N_CLASSES):
+        raise ValueError(f"expected an array of shape (n, {len(OPINIONS)}, {N_CLASSES}), got {probs.shape}")
+    logits = np.einsum("nkc,k->nc", np.log(np.clip(probs, MIN_PROBABILITY, 1.0)), np.asarray(exponents))
     pooled = np.exp(logits - logits.max(axis=1, keepdims=True, initial=-np.inf))
     return (pooled / pooled.sum(axis=1, keepdims=True)).astype(np.float32)
 
@@ -143,31 +146,21 @@ def fuse_presence(features: FloatArray, weights: FusionWeights = FITTED_WEIGHTS)
     return (1.0 / (1.0 + np.exp(-weights.presence.weigh(features)))).astype(np.float32)
 
 
-def gather_features(
-    page_scores: FloatArray,
-    page_probs: FloatArray,
-    is_digit: FloatArray,
-    digit_probs: FloatArray,
-    fused_probs: FloatArray,
-    context: FloatArray,
-) -> FloatArray:
+def gather_features(scores: FloatArray, probs: FloatArray, fused_probs: FloatArray, context: FloatArray) -> FloatArray:
     """What `fuse_presence` weighs, for n finds.
 
     Args:
-        page_scores: (n,) of the page network: how likely a digit is there, 0 to 1.
-        page_probs: (n, 10) of the page network.
-        is_digit: (n,) of the digit network, 0 to 1.
-        digit_probs: (n, 10) of the digit network.
+        scores: (n, 3) how likely it is a digit, 0 to 1, in the order of `OPINIONS`.
+        probs: (n, 3, 10) which one, likewise.
         fused_probs: (n, 10), as `fuse_classes` gives them.
         context: (n, c) what surrounds them, as context.py gives it.
 
     Returns:
-        (n, `N_OPINIONS` + c) float32.
+        (n, `N_OPINION_FEATURES` + c) float32.
     """
-    agreement = (page_probs * digit_probs).sum(axis=1)
+    agreements = [(probs[:, i] * probs[:, j]).sum(axis=1) for i, j in PAIRS]
     preferred = fused_probs.max(axis=1, initial=0.0)
-    opinions = [_log_odds(page_scores), _log_odds(is_digit), agreement, _log_odds(preferred)]
-    return np.column_stack([*opinions, context]).astype(np.float32)
+    return np.column_stack([_log_odds(scores), *agreements, _log_odds(preferred), context]).astype(np.float32)
 
 
 def _log_odds(probabilities: FloatArray) -> npt.NDArray[np.float64]:

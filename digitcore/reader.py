@@ -10,7 +10,6 @@ import numpy.typing as npt
 
 from digitcore.checkpoint import Checkpoint
 from digitcore.classifier import DigitClassifier
-from digitcore.context import N_CONTEXT
 from digitcore.detection import PageDetector
 from digitcore.device import is_lent, lend_gpu
 from digitcore.finding import find_in_photo, turn_box
@@ -196,14 +195,17 @@ class DigitReader:
         return find_in_photo(rgb, self.detector)
 
     def _read_found(self, candidates: Sequence[Candidate]) -> _Opinions:
-        """The second look at what the detector found; both opinions make one."""
+        """Look at the ink alone of what the detector found; its opinions and this one make one."""
         images = normalize_digits([candidate.ink for candidate in candidates])
+        if not candidates:
+            return _Opinions((), np.zeros((0, N_CLASSES), np.float32), np.zeros(0, np.float32), images)
         alone = self._photo_classifier.classify(images)
-        in_place = np.array([candidate.probs for candidate in candidates], np.float32).reshape(-1, N_CLASSES)
-        scores = np.array([candidate.score for candidate in candidates], np.float32)
-        context = np.array([candidate.context for candidate in candidates], np.float32).reshape(-1, N_CONTEXT)
-        fused = fuse_classes(in_place, alone.probs)
-        presence = fuse_presence(gather_features(scores, in_place, alone.is_digit, alone.probs, fused, context))
+        scores = np.column_stack([np.stack([candidate.scores for candidate in candidates]), alone.is_digit])
+        in_place = np.stack([candidate.probs for candidate in candidates])  # (n, 2, 10)
+        opinions = np.concatenate([in_place, alone.probs[:, None]], axis=1)
+        context = np.stack([candidate.context for candidate in candidates])
+        fused = fuse_classes(opinions)
+        presence = fuse_presence(gather_features(scores, opinions, fused, context))
         probs = fused * presence[:, None]
         return _Opinions(candidates, probs, probs.max(axis=1, initial=0.0), images)
 

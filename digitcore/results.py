@@ -104,15 +104,15 @@ class Candidate:
         box: where, in pixels of the upright picture.
         ink: (h, w) uint8, 0 for paper and 255 for ink: this candidate's strokes alone, tightly cropped. Its size may
             differ from the box's where the finder worked at another scale.
-        probs: (10,) float32, the finder's own opinion which digit it is, or None.
-        score: how sure the finder is that it is one digit, 0 to 1, or None.
+        scores: (2,) float32, how sure the finder's two stages are that it is one digit, 0 to 1, or None.
+        probs: (2, 10) float32, their opinions which digit it is, or None.
         context: (c,) float32, what surrounds it, as context.py describes it, or None.
     """
 
     box: Box
     ink: npt.NDArray[np.uint8]
+    scores: npt.NDArray[np.float32] | None = None
     probs: npt.NDArray[np.float32] | None = None
-    score: float | None = None
     context: npt.NDArray[np.float32] | None = None
 
     def __post_init__(self) -> None:

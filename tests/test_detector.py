@@ -7,6 +7,7 @@ from digitcore.classifier import DigitClassifier
 from digitcore.detector import N_INK_KINDS, InkKind, PageNet, prepare_channels
 from digitcore.errors import CheckpointError, ConfigError, ImageError
 from digitcore.model import count_multiply_adds, count_parameters
+from digitcore.region_net import RegionNet
 
 
 @pytest.mark.parametrize(("height", "width"), [(32, 32), (64, 96), (96, 32)])
@@ -113,3 +114,28 @@ def test_the_digit_reader_refuses_a_page_network(tmp_path):
     checkpoint = _save(tmp_path / "page", PageNet(width=8))
     with pytest.raises(CheckpointError, match="is a PageNet, which finds digits on a page.*SeedCNN or a DigitNet"):
         DigitClassifier(checkpoint, "cpu")
+
+
+def test_the_second_stage_is_as_large_as_its_docstring_says():
+    net = RegionNet()
+    assert f"{count_parameters(net):,} parameters" in RegionNet.__doc__
+    assert f"{count_multiply_adds(net, (2, 64, 64)) / 1e6:.1f} M multiply-adds" in RegionNet.__doc__
+    assert net.eval()(torch.zeros(3, 2, 64, 64)).shape == (3, 11)
+
+
+@pytest.mark.parametrize("width", [7, 65, 8.0, -1, True])
+def test_the_second_stage_refuses_other_widths(width):
+    with pytest.raises(ConfigError, match="RegionNet's width must be a whole number from 8 to 64"):
+        PageNet(8, region_width=width)
+
+
+def test_the_second_stage_leaves_the_first_alone(tmp_path):
+    torch.manual_seed(0)
+    alone = PageNet(width=8).eval()
+    torch.manual_seed(0)
+    both = PageNet(width=8, region_width=8).eval()
+    images = torch.randn(1, 2, 64, 64)
+    assert torch.equal(alone(images).center, both(images).center)
+    loaded = _save(tmp_path / "page", both, arguments={"width": 8, "region_width": 8}).model
+    regions = torch.randn(2, 2, 64, 64)
+    torch.testing.assert_close(loaded.regions(regions), both.regions(regions))

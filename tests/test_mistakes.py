@@ -8,7 +8,7 @@ from PIL import Image
 
 from digitcore.classifier import Classification
 from digitcore.data import LabeledImages
-from digitcore.detection import Detections
+from digitcore.detection import Detections, repeat_opinion
 from tests.small_mnist import draw_hand
 from train.mistakes import N_PAGES, PAGE_WH, compose_page, draw_misread, draw_missed
 
@@ -77,6 +77,9 @@ class _PlantedDetector:
         far = np.array([[-500 * (i + 1), -500, 20, 20] for i in range(self.n_false)], np.float32).reshape(-1, 4)
         probs = np.eye(10, dtype=np.float32)[np.concatenate([said, np.zeros(self.n_false, int)])]
         return Detections(np.vstack([found, far]), np.ones(len(probs), np.float32), probs, grey, grey, grey)
+
+    def look_closer(self, grey, found):
+        return repeat_opinion(found)
 
 
 @pytest.mark.parametrize("planted", [(0, 0, 0), (2, 0, 0), (0, 3, 0), (0, 0, 1), (1, 2, 3)])

@@ -98,7 +98,9 @@ def test_a_digit_that_others_are_written_over_is_excused():
     canvas.put(scrawl, 2, 10, 1.0, InkKind.SCRIBBLE)
     finish(canvas, np.ones((64, 64), np.float32))
     assert canvas.boxes == [(40.0, 10.0, 20.0, 30.0)]
-    assert (canvas.kinds[10:40, 40:60] == InkKind.DIGIT).any() and not (canvas.kinds[10:40, 4:24] == InkKind.DIGIT).any()
+    assert (canvas.kinds[10:40, 40:60] == InkKind.DIGIT).any() and not (
+        canvas.kinds[10:40, 4:24] == InkKind.DIGIT
+    ).any()
 
 
 def test_pages_of_words_ask_for_nothing(maker):

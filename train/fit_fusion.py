@@ -1,9 +1,9 @@
-"""Fit how much the page network and the digit network count in a photo's reading, on synthetic pages.
+"""Fit how much the networks' opinions count in a photo's reading, on synthetic pages.
 
     python -m train.fit_fusion --fonts fonts
 
-writes digitcore/fusion.json, and prints how the page network does alone, and both pooled. The pages are drawn with
-MNIST's validation digits, of which neither network learnt; their seeds are neither those of training nor those of
+writes digitcore/fusion.json, and prints how the page network does alone, and all pooled. The pages are drawn with
+MNIST's validation digits, of which no network learnt; their seeds are neither those of training nor those of
 benchmarks/pages.py. It takes some ten minutes.
 """
 
@@ -21,7 +21,7 @@ from digitcore.classifier import DigitClassifier
 from digitcore.data import load_mnist, split_train
 from digitcore.detection import PageDetector
 from digitcore.errors import DigitcoreError
-from digitcore.fusion import FITTED_WEIGHTS, WEIGHTS_PATH, fuse_classes, fuse_presence
+from digitcore.fusion import FITTED_WEIGHTS, OPINIONS, WEIGHTS_PATH, fuse_classes, fuse_presence
 from digitcore.hub import DEFAULT_DETECTOR, load_pretrained
 from digitcore.merging import DetectionConfig
 from digitcore.metrics import expected_calibration_error, measure_auroc
@@ -73,10 +73,12 @@ def main(argv: list[str] | None = None) -> int:
     partial.replace(options.out)
     n_there = int(evidence.is_there.sum())
     print(f"{len(evidence.labels)} finds on {options.pages} pages, {n_there} of them digits; {detector.label}, ")
-    print(f"{classifier.label}\nexponents: page network {weights.page_class}, digit network {weights.digit_class}")
-    print(_describe("page network alone", evidence, evidence.scores, evidence.page_probs))
+    exponents = ", ".join(f"{name} {value}" for name, value in zip(OPINIONS, weights.exponents, strict=True))
+    print(f"{classifier.label}\nexponents: {exponents}")
+    for index, name in enumerate(OPINIONS):
+        print(_describe(f"{name} alone", evidence, evidence.scores[:, index], evidence.probs[:, index]))
     for name, tried in (("weights of before", FITTED_WEIGHTS), ("as fitted", weights)):
-        probs = fuse_classes(evidence.page_probs, evidence.digit_probs, tried)
+        probs = fuse_classes(evidence.probs, tried)
         print(_describe(name, evidence, fuse_presence(evidence.gather_features(probs), tried), probs))
     print(f"Wrote {options.out}.")
     return 0
@@ -96,12 +98,12 @@ def _describe(name: str, evidence: Evidence, presence: FloatArray, probs: FloatA
     is_right = is_there & (probs.argmax(axis=1) == evidence.labels)
     ece = expected_calibration_error(confidence[is_read], is_right[is_read])
     auroc = measure_auroc(presence, is_there)
-    return f"{name:20} AUROC {auroc:.4f}  classes right {accuracy:.2%}, NLL {nll:.4f}  ECE of the confidence {ece:.4f}"
+    return f"{name:21} AUROC {auroc:.4f}  classes right {accuracy:.2%}, NLL {nll:.4f}  ECE of the confidence {ece:.4f}"
 
 
 def _parse(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="python -m train.fit_fusion", description="Fit the weights of the two opinions on synthetic pages."
+        prog="python -m train.fit_fusion", description="Fit the weights of the opinions on synthetic pages."
     )
     parser.add_argument("--fonts", type=Path, metavar="DIR", default=Path("fonts"), help="default: %(default)s")
     parser.add_argument(

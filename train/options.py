@@ -8,6 +8,8 @@ from pathlib import Path
 CHECKPOINTS_FOLDER, RUNS_FOLDER, FONTS_FOLDER = Path("checkpoints"), Path("runs"), Path("fonts")
 # Beside the run folders, for all runs: the digits of synthetic pages, thinned once.
 GLYPHS_NAME = "glyphs"
+# The surroundings of a page network's finds.
+REGIONS_NAME = "regions"
 # In a run's folder: the checkpoint of what is learnt so far.
 LATEST_NAME = "latest"
 EXIT_ERROR, EXIT_INTERRUPTED = 1, 130

@@ -277,7 +277,9 @@ def _make_config(options: argparse.Namespace, start: Checkpoint | None) -> Detec
         "reduced_precision": options.reduced_precision,
     }
     if start is not None:
-        given |= {"start": start.label, "arguments": dict(start.config.arguments)}
+        # A second stage belongs to the finds of the network that it was trained for.
+        arguments = {name: value for name, value in start.config.arguments.items() if name != "region_width"}
+        given |= {"start": start.label, "arguments": arguments}
     preset = load_detector_preset(options.preset)
     return replace(preset, **{name: value for name, value in given.items() if value is not None})
 

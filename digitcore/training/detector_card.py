@@ -40,7 +40,7 @@ print(reader.read_photo("note.jpg").text)
 
 `digitcore.detection.PageDetector` looks at a picture in several sizes and merges what it finds;
 `digitcore.detector.prepare_channels` makes the two channels that the network takes.
-
+{regions}
 ## Training
 
     {command}
@@ -88,6 +88,20 @@ model-index:
       value: {recall}
       name: Recall
 """
+REGIONS = """
+## The second stage
+
+RegionNet is shown each find in the middle of a square with its surroundings, and says which digit it is, if it is one:
+{n_parameters:,} parameters, {mega_multiply_adds:.1f} M multiply-adds a find (`digitcore/region_net.py`).
+
+    {command}
+
+{n_epochs} epochs over {n_finds:,} finds of the first stage ({detector}) on {n_pages:,} synthetic pages,
+{digits_ratio:.0%} of them digits; batch {batch_size}, AdamW, learning rate up to {learning_rate:g} and down to 0 as a
+cosine, seed {seed}, averaged weights (decay {ema_decay:g}); {minutes:.0f} minutes on {device} with {n_threads}
+thread(s), {precision}, and some to search the pages. On finds of {n_validation_pages:,} other pages {accuracy:.1%} of
+the digits are read right, and digits are told from others with an AUROC of {auroc:.4f}.
+"""
 MISTAKES = """
 ## Mistakes
 
@@ -118,6 +132,7 @@ def make_detector_card(
         KeyError: if a figure is missing in `metrics`.
     """
     last = metrics["history"][-1]
+    regions = metrics.get("regions")
     figures = {"f1": last["validation_f1"], "recall": last["validation_recall"], "false": last["validation_false"]}
     is_measured = None not in figures.values()
     return CARD.format(
@@ -126,10 +141,26 @@ def make_detector_card(
         else "",
         where=repo_id or f"checkpoints/{name}",
         mistakes="" if mistakes is None else MISTAKES.format(picture=mistakes[0], sentence=mistakes[1]),
+        regions="" if regions is None else _describe_regions(regions),
         beginning=f"The weights start from those of {config.start}. " if config.start else "",
         **config.to_dict() | {"name": name, "n_pages": metrics["n_pages"]},
         **{key: "not measured" if value is None else f"{value:.3f}" for key, value in figures.items()},
         **{key: metrics[key] for key in ("n_parameters", "command", "device", "n_threads", "n_workers", "precision")},
         giga_multiply_adds=metrics["n_multiply_adds"] / 1e9,
         minutes=metrics["seconds"] / 60,
+    )
+
+
+def _describe_regions(regions: Mapping[str, Any]) -> str:
+    """The card's section on the second stage."""
+    last, finds = regions["history"][-1], regions["data"]["finds"]
+    return REGIONS.format(
+        **regions["training"],
+        **{key: regions[key] for key in ("n_parameters", "command", "device", "n_threads", "precision")},
+        mega_multiply_adds=regions["n_multiply_adds"] / 1e6,
+        n_finds=finds["n"],
+        digits_ratio=finds["n_digits"] / finds["n"],
+        minutes=regions["seconds"] / 60,
+        accuracy=last["validation_accuracy"],
+        auroc=last["validation_auroc"],
     )

@@ -1,4 +1,7 @@
-"""Every setting of a run that trains the page network, and the named presets. The only home of these defaults."""
+"""Every setting of the runs that train the page network and its second stage, and the named presets.
+
+The only home of these defaults.
+"""
 
 import math
 from collections.abc import Mapping
@@ -95,6 +98,88 @@ class DetectorConfig(RunConfig):
         return self.learning_rate * (1 + math.cos(math.pi * progress)) / 2
 
 
+@dataclass(frozen=True, slots=True)
+class RegionConfig(RunConfig):
+    """One training run of RegionNet, the second stage. Equal configs on the same machine give the same weights.
+
+    Attributes:
+        name: of the preset.
+        detector: name@hash of the page network whose finds are learnt from.
+        arguments: `region_width` of PageNet's constructor.
+        n_pages: pages whose finds are learnt from.
+        n_validation_pages: to measure by; never learnt from.
+        min_score: finds of the page network from this on; serving asks for more, so that it is not at its limit.
+        touching: weight of pages of touching pairs among the kinds of pages, as in `PageConfig`.
+        words: of words without digits.
+        nothing: of pages with no writing.
+        n_epochs: passes over the finds.
+        batch_size: finds a step.
+        learning_rate: the highest: it rises linearly at first and falls as a cosine to zero.
+        warmup_steps: while it rises.
+        weight_decay: of the filters; biases and norms have none.
+        max_gradient_norm: gradients longer than this are shortened to it.
+        ema_decay: weights are averaged over the last 1 / (1 - this) steps or so; over fewer at the start.
+        rotation_std: degrees by which regions are turned, a standard deviation.
+        scale_std: the same of the logarithm of their size.
+        stretch_std: the same of the logarithm of their aspect.
+        shift_std: the same of how far they are moved, as a share of half their side.
+        frame_std: the same of the logarithm of the frame's sides.
+        max_noise: grey levels of 255, the strongest noise's standard deviation; most is far weaker.
+        seed: of the weights, the pages, the order and the variations.
+        reduced_precision: bfloat16 where the hardware has it.
+    """
+
+    name: str = "custom"
+    detector: str = ""
+    arguments: Mapping[str, Any] = field(default_factory=lambda: {"region_width": 24})
+    n_pages: int = 12_000
+    n_validation_pages: int = 1_000
+    min_score: float = 0.12
+    touching: float = 0.2
+    words: float = 0.25
+    nothing: float = 0.3
+    n_epochs: int = 10
+    batch_size: int = 128
+    learning_rate: float = 0.002
+    warmup_steps: int = 1_000
+    weight_decay: float = 0.05
+    max_gradient_norm: float = 5.0
+    ema_decay: float = 0.999
+    rotation_std: float = 4.0
+    scale_std: float = 0.05
+    stretch_std: float = 0.06
+    shift_std: float = 0.03
+    frame_std: float = 0.05
+    max_noise: float = 8.0
+    seed: int = 0
+    reduced_precision: bool = True
+
+    def __post_init__(self) -> None:
+        """Check the bounds."""
+        check_finite(self)
+        for name in ("n_pages", "n_validation_pages", "n_epochs"):
+            value = getattr(self, name)
+            check(type(value) is int and value >= 1, name, "a whole number from 1 on", value)
+        check(type(self.batch_size) is int and self.batch_size >= 2, "batch_size", "from 2 on", self.batch_size)
+        check(0 < self.min_score < 1, "min_score", "between 0 and 1", self.min_score)
+        for name in ("touching", "words", "nothing", "weight_decay", "warmup_steps", "max_noise"):
+            check(getattr(self, name) >= 0, name, "at least 0", getattr(self, name))
+        for name in ("rotation_std", "scale_std", "stretch_std", "shift_std", "frame_std"):
+            check(getattr(self, name) >= 0, name, "at least 0", getattr(self, name))
+        check(self.learning_rate > 0, "learning_rate", "above 0", self.learning_rate)
+        check(self.max_gradient_norm > 0, "max_gradient_norm", "above 0", self.max_gradient_norm)
+        check(0 <= self.ema_decay < 1, "ema_decay", "from 0 to below 1", self.ema_decay)
+        check(0 <= self.seed < 2**63, "seed", "a whole number from 0 on", self.seed)
+
+    def learning_rate_at(self, step: int, n_steps: int) -> float:
+        """The rate of a step, counted from 0 over a run of `n_steps`."""
+        n_warmup = min(self.warmup_steps, n_steps // 10)
+        if step < n_warmup:
+            return self.learning_rate * (step + 1) / (n_warmup + 1)
+        progress = (step - n_warmup) / (n_steps - n_warmup)
+        return self.learning_rate * (1 + math.cos(math.pi * progress)) / 2
+
+
 _DETECTOR = DetectorConfig(name="detector", arguments={"width": 32})
 DETECTOR_PRESETS: dict[str, DetectorConfig] = {
     preset.name: preset
@@ -106,6 +191,7 @@ DETECTOR_PRESETS: dict[str, DetectorConfig] = {
         replace(_DETECTOR, name="detector-short", n_pages=24_000, warmup_pages=2_000),
     )
 }
+REGION_PRESETS: dict[str, RegionConfig] = {"regions": RegionConfig(name="regions")}
 
 
 def load_detector_preset(name: str) -> DetectorConfig:
@@ -117,3 +203,14 @@ def load_detector_preset(name: str) -> DetectorConfig:
     if name not in DETECTOR_PRESETS:
         raise ConfigError(f'There is no preset "{name}". Choose one of: {", ".join(DETECTOR_PRESETS)}.')
     return DETECTOR_PRESETS[name]
+
+
+def load_region_preset(name: str) -> RegionConfig:
+    """The second stage's preset of this name.
+
+    Raises:
+        ConfigError: if there is none.
+    """
+    if name not in REGION_PRESETS:
+        raise ConfigError(f'There is no preset "{name}". Choose one of: {", ".join(REGION_PRESETS)}.')
+    return REGION_PRESETS[name]

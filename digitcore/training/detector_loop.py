@@ -161,7 +161,8 @@ class _Run:
             torch.manual_seed(config.seed)
             self.model = PageNet(**config.arguments)
         if start is not None:
-            self.model.load_state_dict(start.state_dict())
+            first_stage = {name: t for name, t in start.state_dict().items() if not name.startswith("regions.")}
+            self.model.load_state_dict(first_stage)
         self.model.to(device, memory_format=torch.channels_last)
         self.average = deepcopy(self.model).eval().requires_grad_(False)
         self.optimizer = make_optimizer("adamw", self.model, config.learning_rate, config.weight_decay)

@@ -12,7 +12,15 @@ from digitcore.context import describe_context
 from digitcore.cropping import cut_digit
 from digitcore.detection import PageDetector
 from digitcore.errors import ConfigError
-from digitcore.fusion import MAX_DEVIATION, MIN_PROBABILITY, FusionWeights, PresenceNet, gather_features, pool_classes
+from digitcore.fusion import (
+    MAX_DEVIATION,
+    MIN_PROBABILITY,
+    OPINIONS,
+    FusionWeights,
+    PresenceNet,
+    gather_features,
+    pool_classes,
+)
 from digitcore.preprocessing import normalize_digits
 from digitcore.results import N_CLASSES
 from digitcore.training.page_matching import NO_DIGIT, match_finds
@@ -30,22 +38,18 @@ N_STARTS = 3
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Evidence:
-    """What both networks say of n finds, where they stand, and what is there.
+    """What the networks say of n finds, where these stand, and what is there.
 
     Attributes:
-        scores: (n,) of the page network, that a digit is there.
-        page_probs: (n, 10) of the page network.
+        scores: (n, 3) that a digit is there, in the order of `fusion.OPINIONS`.
+        probs: (n, 3, 10) which one, likewise.
         context: (n, c) what surrounds them, as context.py gives it.
-        is_digit: (n,) of the digit network.
-        digit_probs: (n, 10) of the digit network.
         labels: (n,) int64, or -1 where no digit is.
     """
 
     scores: FloatArray
-    page_probs: FloatArray
+    probs: FloatArray
     context: FloatArray
-    is_digit: FloatArray
-    digit_probs: FloatArray
     labels: npt.NDArray[np.int64]
 
     @property
@@ -55,11 +59,11 @@ class Evidence:
 
     def gather_features(self, fused_probs: FloatArray) -> FloatArray:
         """(n, k) what the presence is weighed by."""
-        return gather_features(self.scores, self.page_probs, self.is_digit, self.digit_probs, fused_probs, self.context)
+        return gather_features(self.scores, self.probs, fused_probs, self.context)
 
 
 def gather_evidence(pages: Iterable[Page], detector: PageDetector, classify: Classify) -> Evidence:
-    """Ask both networks about every find on the pages, finds that the truth excuses left out."""
+    """Ask the networks about every find on the pages, finds that the truth excuses left out."""
     parts: list[tuple[npt.NDArray, ...]] = []
     for page in pages:
         found = detector.detect(page.image)
@@ -68,10 +72,12 @@ def gather_evidence(pages: Iterable[Page], detector: PageDetector, classify: Cla
         counts = ~matches.is_excused
         digits = matches.digits[counts]
         labels = np.where(digits == NO_DIGIT, NO_DIGIT, page.labels[digits] if len(page.labels) else NO_DIGIT)
-        images = normalize_digits([cut_digit(page.image, tuple(box)) for box in found.boxes[counts]])
-        digit_probs, is_digit = classify(images)
-        in_place = (found.scores[counts], found.probs[counts], context[counts])
-        parts.append((*in_place, is_digit, digit_probs, labels.astype(np.int64)))
+        boxes = found.boxes[counts]
+        in_place = detector.look_closer(page.image, found)
+        digit_probs, is_digit = classify(normalize_digits([cut_digit(page.image, tuple(box)) for box in boxes]))
+        scores = np.column_stack([in_place.scores[counts], is_digit])
+        probs = np.concatenate([in_place.probs[counts], digit_probs[:, None]], axis=1)
+        parts.append((scores, probs, context[counts], labels.astype(np.int64)))
     if not parts:
         raise ConfigError("There are no pages to gather evidence from.")
     return Evidence(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
@@ -86,26 +92,22 @@ def fit_weights(evidence: Evidence) -> FusionWeights:
     is_there = evidence.is_there
     if is_there.all() or not is_there.any():
         raise ConfigError("Weights are fitted on finds of both kinds, on digits and on nothing; more pages have both.")
-    exponents = _fit_pool(evidence.page_probs[is_there], evidence.digit_probs[is_there], evidence.labels[is_there])
-    page_class, digit_class = (round(value, 3) for value in exponents)
-    fused = pool_classes(evidence.page_probs, evidence.digit_probs, page_class, digit_class)
-    return FusionWeights(page_class, digit_class, fit_presence(evidence.gather_features(fused), is_there))
+    exponents = tuple(round(value, 3) for value in _fit_pool(evidence.probs[is_there], evidence.labels[is_there]))
+    fused = pool_classes(evidence.probs, exponents)
+    return FusionWeights(exponents, fit_presence(evidence.gather_features(fused), is_there))
 
 
-def _fit_pool(page_probs: FloatArray, digit_probs: FloatArray, labels: npt.NDArray[np.int64]) -> tuple[float, float]:
-    """Exponents of the two opinions, neither below zero."""
-    logs = torch.stack(
-        [torch.from_numpy(np.log(np.clip(p, MIN_PROBABILITY, 1.0))).double() for p in (page_probs, digit_probs)]
-    )  # (2, n, 10)
+def _fit_pool(probs: FloatArray, labels: npt.NDArray[np.int64]) -> list[float]:
+    """Exponents of the opinions, none below zero."""
+    logs = torch.from_numpy(np.log(np.clip(probs, MIN_PROBABILITY, 1.0))).double()  # (n, k, 10)
     truth = torch.from_numpy(labels)
-    raw = torch.zeros(2, dtype=torch.float64, requires_grad=True)
+    raw = torch.zeros(len(OPINIONS), dtype=torch.float64, requires_grad=True)
 
     def loss() -> torch.Tensor:
-        return F.cross_entropy((F.softplus(raw)[:, None, None] * logs).sum(dim=0), truth)
+        return F.cross_entropy((F.softplus(raw)[None, :, None] * logs).sum(dim=1), truth)
 
     _minimize([raw], loss)
-    first, second = F.softplus(raw).tolist()
-    return first, second
+    return F.softplus(raw).tolist()
 
 
 def fit_presence(features: FloatArray, is_there: npt.NDArray[np.bool_], n_units: int = N_UNITS) -> PresenceNet:

@@ -262,9 +262,7 @@ def _turn(rng: Rng, canvas: Canvas) -> None:
     canvas.boxes, canvas.labels, canvas.masks, canvas.ignored = [], [], [], turned
 
 
-def _excuse_illegible(
-    canvas: Canvas, image: Mask, bare: FloatImage, change: FloatImage, noise_levels: float
-) -> None:
+def _excuse_illegible(canvas: Canvas, image: Mask, bare: FloatImage, change: FloatImage, noise_levels: float) -> None:
     """Ask for no digit that nobody could read.
 
     Its ink drowns in the picture's noise, the ground's texture or the dark, or too little of what one sees in its
