@@ -95,10 +95,13 @@ def test_regions_do_not_depend_on_who_makes_them(regions):
 
 
 def test_regions_are_kept_for_the_next_time(tmp_path, monkeypatch):
-    first = load_or_make_regions(MAKER, DETECTOR, 4, 0, 5, tmp_path)
-    monkeypatch.setattr("digitcore.training.region_set.make_regions", lambda *_: pytest.fail("made anew"))
-    assert load_or_make_regions(MAKER, DETECTOR, 4, 0, 5, tmp_path).digest() == first.digest()
+    first = load_or_make_regions(MAKER, DETECTOR, 4, 0, 5, "drawn", tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr("digitcore.training.region_set.make_regions", lambda *_: pytest.fail("made anew"))
+        assert load_or_make_regions(MAKER, DETECTOR, 4, 0, 5, "drawn", tmp_path).digest() == first.digest()
     assert [path.suffix for path in tmp_path.iterdir()] == [".npz"]
+    load_or_make_regions(MAKER, DETECTOR, 4, 0, 5, "drawn otherwise", tmp_path)
+    assert len(list(tmp_path.iterdir())) == 2
 
 
 def test_an_augmenter_that_varies_nothing_shows_the_middle(regions):
@@ -174,6 +177,7 @@ def test_too_little_to_learn_from_is_refused(regions):
         ({"n_pages": 0}, "n_pages must be a whole number from 1 on, got 0"),
         ({"batch_size": 1}, "batch_size must be from 2 on"),
         ({"min_score": 1.0}, "min_score must be between 0 and 1"),
+        ({"font_digits": 1.1}, "font_digits must be from 0 to 1"),
         ({"shift_std": -0.1}, "shift_std must be at least 0"),
         ({"learning_rate": float("nan")}, "learning_rate must be a finite number"),
         ({"ema_decay": 1.0}, "ema_decay must be from 0 to below 1"),

@@ -59,6 +59,7 @@ DEFAULT_PRESET = "regions"
 REPEATED = ("detector", "seed", "pages", "epochs", "batch_size", "learning_rate")
 # Beside the streams of the first stage's pages, 0 and 1.
 REGION_STREAM, VALIDATION_REGION_STREAM = 5, 6
+TURNED_RATIO = 0.02
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -131,7 +132,13 @@ def _search_pages(
 ) -> tuple[Regions, Regions]:
     """What to learn from, and what to measure by."""
     detector = PageDetector(start, options.device, replace(DetectionConfig(), min_score=config.min_score))
-    kinds = PageConfig(touching=config.touching, words=config.words, nothing=config.nothing, turned_ratio=0.02)
+    kinds = PageConfig(
+        touching=config.touching,
+        words=config.words,
+        nothing=config.nothing,
+        font_digits_ratio=config.font_digits,
+        turned_ratio=TURNED_RATIO,
+    )
     sets = []
     for some, n_pages, stream in zip(
         digits,
@@ -142,7 +149,14 @@ def _search_pages(
         maker = _make_pages(some, options.fonts, run_folder.parent / GLYPHS_NAME, kinds)
         cache_folder = run_folder.parent / REGIONS_NAME
         found = load_or_make_regions(
-            maker, detector, n_pages, config.seed, stream, cache_folder, _count_searchers(options, detector)
+            maker,
+            detector,
+            n_pages,
+            config.seed,
+            stream,
+            repr(kinds),
+            cache_folder,
+            _count_searchers(options, detector),
         )
         print(f"{len(found):,} finds on {n_pages:,} pages, {found.is_digit.mean():.0%} of them digits", flush=True)
         sets.append(found)

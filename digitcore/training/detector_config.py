@@ -112,6 +112,7 @@ class RegionConfig(RunConfig):
         touching: weight of pages of touching pairs among the kinds of pages, as in `PageConfig`.
         words: of words without digits.
         nothing: of pages with no writing.
+        font_digits: share of hands that write digits as fonts and strokes of our own do, in forms that MNIST lacks.
         n_epochs: passes over the finds.
         batch_size: finds a step.
         learning_rate: the highest: it rises linearly at first and falls as a cosine to zero.
@@ -132,13 +133,14 @@ class RegionConfig(RunConfig):
     name: str = "custom"
     detector: str = ""
     arguments: Mapping[str, Any] = field(default_factory=lambda: {"region_width": 24})
-    n_pages: int = 12_000
+    n_pages: int = 24_000
     n_validation_pages: int = 1_000
     min_score: float = 0.12
     touching: float = 0.2
     words: float = 0.25
     nothing: float = 0.3
-    n_epochs: int = 10
+    font_digits: float = 0.4
+    n_epochs: int = 6
     batch_size: int = 128
     learning_rate: float = 0.002
     warmup_steps: int = 1_000
@@ -166,6 +168,7 @@ class RegionConfig(RunConfig):
             check(getattr(self, name) >= 0, name, "at least 0", getattr(self, name))
         for name in ("rotation_std", "scale_std", "stretch_std", "shift_std", "frame_std"):
             check(getattr(self, name) >= 0, name, "at least 0", getattr(self, name))
+        check(0 <= self.font_digits <= 1, "font_digits", "from 0 to 1", self.font_digits)
         check(self.learning_rate > 0, "learning_rate", "above 0", self.learning_rate)
         check(self.max_gradient_norm > 0, "max_gradient_norm", "above 0", self.max_gradient_norm)
         check(0 <= self.ema_decay < 1, "ema_decay", "from 0 to below 1", self.ema_decay)
