@@ -33,7 +33,7 @@ MIN_CONTRAST_LEVELS, NOISE_FACTOR, TEXTURE_FACTOR = 6.0, 2.5, 5.0
 STRONGEST_RATIO = 0.93
 # All but this share of its ink must stand out by this share of that: the rest may lie in the dark.
 HIDDEN_RATIO, VISIBLE_RATIO = 0.15, 0.25
-# Of some hundred digits below this, looked at, people could tell no more than half; above it, most.
+# Of the digits below this that were looked at, some seventy, about half could be told; well above it, most.
 MIN_LEGIBILITY = 0.4
 
 
