@@ -106,8 +106,9 @@ def autocast_dtype(device: torch.device) -> torch.dtype | None:
     """The reduced precision that the device computes natively: bfloat16, or None where there is none."""
     if device.type == "cuda":
         return torch.bfloat16 if torch.cuda.get_device_capability(device) >= MIN_BF16_CAPABILITY else None
-    # Without AMX tiles, bf16 on a CPU is emulated or slower than float32 at our sizes.
-    return torch.bfloat16 if torch.cpu._is_amx_tile_supported() else None
+    # With AMX tiles or AVX-512's bfloat16 products; without, bf16 is emulated or slower than float32 at our sizes.
+    is_native = torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
+    return torch.bfloat16 if is_native else None
 
 
 def describe_device(device: torch.device) -> str:

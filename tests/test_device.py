@@ -39,9 +39,13 @@ def test_pick_device_refuses(name):
         pick_device(name)
 
 
-@pytest.mark.parametrize(("has_amx", "expected"), [(True, torch.bfloat16), (False, None)])
-def test_autocast_dtype_on_a_cpu_wants_amx(monkeypatch, has_amx, expected):
+@pytest.mark.parametrize(
+    ("has_amx", "has_avx512_bf16", "expected"),
+    [(True, True, torch.bfloat16), (True, False, torch.bfloat16), (False, True, torch.bfloat16), (False, False, None)],
+)
+def test_autocast_dtype_on_a_cpu_wants_its_products(monkeypatch, has_amx, has_avx512_bf16, expected):
     monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: has_amx)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: has_avx512_bf16)
     assert autocast_dtype(torch.device("cpu")) is expected
 
 
