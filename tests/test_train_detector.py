@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -156,3 +158,11 @@ def test_more_touching_pairs_to_learn_from_and_as_many_to_be_measured_by(tiny, t
     assert [config.touching for config in kinds] == [0.5, PageConfig().touching]
     metrics = load_checkpoint(tmp_path / "checkpoints" / "tiny").metrics
     assert metrics["command"].endswith("--touching 0.5") and metrics["training"]["touching"] == 0.5
+
+
+def test_forms_that_mnist_lacks_to_learn_from_as_often_as_the_preset_says(tiny, monkeypatch):
+    kinds = []
+    monkeypatch.setattr(train_detector, "_make_pages", lambda *words: kinds.append(words[-1]) or DrawnPages())
+    monkeypatch.setitem(DETECTOR_PRESETS, "tiny", replace(DETECTOR_PRESETS["tiny"], font_digits=0.3))
+    assert tiny() == 0
+    assert [config.font_digits_ratio for config in kinds] == [0.3, PageConfig().font_digits_ratio]

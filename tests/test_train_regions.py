@@ -139,10 +139,25 @@ def test_a_second_stage_is_replaced(tiny, tmp_path):
     assert torch.equal(second.model.state_dict()[name], first.model.state_dict()[name])
 
 
+def test_it_goes_on_from_another_second_stage(tiny, tmp_path):
+    assert tiny("--out", "older") == 0
+    older = load_checkpoint(tmp_path / "older")
+    words = ("--out", "newer", "--start-from", "older", "--epochs", "1", "--learning-rate", "1e-9")
+    assert tiny(*words) == 0
+    newer = load_checkpoint(tmp_path / "newer")
+    for name, tensor in older.model.regions.named_parameters():
+        torch.testing.assert_close(newer.model.regions.get_parameter(name), tensor, atol=1e-3, rtol=1e-2)
+    regions = newer.metrics["regions"]
+    assert regions["training"]["start"] == older.label
+    assert "--detector page --start-from older --epochs 1" in regions["command"]
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
         (("--detector", "nowhere"), "nowhere"),
+        (("--start-from", "page"), "wants a checkpoint of a PageNet with a second stage; page@"),
+        (("--start-from", "digits"), "wants a checkpoint of a PageNet with a second stage; digits@"),
         (("--detector", "digits"), "wants a checkpoint of a PageNet; digits@"),
         (("--workers", "-1"), "--workers must be at least 0"),
         (("--pages", "0"), "n_pages must be a whole number from 1 on"),

@@ -92,7 +92,7 @@ def _train(config: DetectorConfig, options: argparse.Namespace, start: Checkpoin
     """Fit, save; or stop at Ctrl-C."""
     device = pick_device(options.device)
     digits, held_out = split_train(load_mnist("train", options.data))
-    pages = PageConfig(touching=config.touching), PageConfig()
+    pages = PageConfig(touching=config.touching, font_digits_ratio=config.font_digits), PageConfig()
     cache_folder = run_folder.parent / GLYPHS_NAME
     makers = [
         _make_pages(some, options.fonts, cache_folder, kinds)

@@ -5,6 +5,8 @@
 writes it into the detector's checkpoint, beside the network that it belongs to, or with --out into a copy. Pages are
 searched first (some minutes; kept under runs/regions for the next time), then it learns; Ctrl-C keeps the last whole
 epoch, and --resume goes on with it. Afterwards the opinions' weights are fitted anew: python -m train.fit_fusion.
+
+`regions-further --start-from DIR` goes on from the second stage that another checkpoint has, in place of new weights.
 """
 
 import argparse
@@ -56,7 +58,7 @@ from train.options import (
 )
 
 DEFAULT_PRESET = "regions"
-REPEATED = ("detector", "seed", "pages", "epochs", "batch_size", "learning_rate")
+REPEATED = ("detector", "start_from", "seed", "pages", "epochs", "batch_size", "learning_rate")
 # Beside the streams of the first stage's pages, 0 and 1.
 REGION_STREAM, VALIDATION_REGION_STREAM = 5, 6
 TURNED_RATIO = 0.02
@@ -71,29 +73,31 @@ def main(argv: list[str] | None = None) -> int:
             raise ConfigError(
                 f"--workers must be at least 0 and --threads at least 1, got {options.workers} and {options.threads}."
             )
-        start = _load_first_stage(options.detector)
-        config = _make_config(options, start)
+        first = _load_first_stage(options.detector)
+        start = _load_second_stage(options.start_from) if options.start_from else None
+        config = _make_config(options, first, start)
         torch.set_num_threads(options.threads)
         cv2.setNumThreads(1)
-        return _train(config, options, start)
+        return _train(config, options, first, start)
     except DigitcoreError as err:
         print(f"Error: {err}", file=sys.stderr)
         return EXIT_ERROR
 
 
-def _train(config: RegionConfig, options: argparse.Namespace, start: Checkpoint) -> int:
+def _train(config: RegionConfig, options: argparse.Namespace, first: Checkpoint, start: Checkpoint | None) -> int:
     """Search pages, fit, save; or stop at Ctrl-C."""
     run_folder = options.run_folder or RUNS_FOLDER / f"{config.name}-{config.seed}"
     device = pick_device(options.device)
     digits, held_out = split_train(load_mnist("train", options.data))
-    print(_announce(config, options, start, device), flush=True)
+    print(_announce(config, options, device), flush=True)
     try:
-        train, validation = _search_pages(config, options, start, (digits, held_out), run_folder)
+        train, validation = _search_pages(config, options, first, (digits, held_out), run_folder)
         bar = _Bar()
         net, history = fit_regions(
             config,
             train,
             validation,
+            start=None if start is None else start.model.regions,
             device=str(device),
             state_folder=run_folder,
             resume=options.resume,
@@ -104,7 +108,7 @@ def _train(config: RegionConfig, options: argparse.Namespace, start: Checkpoint)
         print(_say_how_to_go_on(config, options, run_folder), file=sys.stderr)
         return EXIT_INTERRUPTED
     out = options.out or options.detector
-    digest = _save(out, config, options, start, net, history, train, digits, device)
+    digest = _save(out, config, options, first, net, history, train, digits, device)
     (run_folder / STATE_NAME).unlink(missing_ok=True)
     print(f"Wrote {out} ({digest}). Fit the opinions' weights anew: python -m train.fit_fusion --detector {out}")
     return 0
@@ -123,15 +127,24 @@ def _load_first_stage(folder: Path) -> Checkpoint:
     return checkpoint
 
 
+def _load_second_stage(folder: Path) -> Checkpoint:
+    checkpoint = load_checkpoint(folder)
+    if not isinstance(checkpoint.model, PageNet) or checkpoint.model.regions is None:
+        raise CheckpointError(
+            f"--start-from wants a checkpoint of a PageNet with a second stage; {checkpoint.label} has none."
+        )
+    return checkpoint
+
+
 def _search_pages(
     config: RegionConfig,
     options: argparse.Namespace,
-    start: Checkpoint,
+    first: Checkpoint,
     digits: tuple[LabeledImages, LabeledImages],
     run_folder: Path,
 ) -> tuple[Regions, Regions]:
     """What to learn from, and what to measure by."""
-    detector = PageDetector(start, options.device, replace(DetectionConfig(), min_score=config.min_score))
+    detector = PageDetector(first, options.device, replace(DetectionConfig(), min_score=config.min_score))
     kinds = PageConfig(
         touching=config.touching,
         words=config.words,
@@ -177,7 +190,7 @@ def _save(
     out: Path,
     config: RegionConfig,
     options: argparse.Namespace,
-    start: Checkpoint,
+    first: Checkpoint,
     net: nn.Module,
     history: Sequence[RegionEpoch],
     regions: Regions,
@@ -185,13 +198,13 @@ def _save(
     device: torch.device,
 ) -> str:
     """The first stage as it was, with the second; returns the checkpoint's digest."""
-    arguments = {**start.config.arguments, **config.arguments}
+    arguments = {**first.config.arguments, **config.arguments}
     model = PageNet(**arguments)
-    first = {name: value for name, value in start.model.state_dict().items() if not name.startswith("regions.")}
-    model.load_state_dict(first | {f"regions.{name}": value for name, value in net.state_dict().items()})
+    kept = {name: value for name, value in first.model.state_dict().items() if not name.startswith("regions.")}
+    model.load_state_dict(kept | {f"regions.{name}": value for name, value in net.state_dict().items()})
     reduced = autocast_dtype(device) if config.reduced_precision else None
     metrics: dict[str, Any] = {
-        **start.metrics,
+        **first.metrics,
         "regions": {
             "measured": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d"),
             "command": repeat_command("train.train_regions", options, REPEATED),
@@ -216,10 +229,10 @@ def _save(
             "history": [result.to_dict() for result in history],
         },
     }
-    first_config = DetectorConfig.from_dict(start.metrics["training"])
+    first_config = DetectorConfig.from_dict(first.metrics["training"])
     card = make_detector_card(out.name, first_config, metrics)
     return save_checkpoint(
-        out, model.eval(), replace(start.config, arguments=arguments), metrics, card, half_precision=True
+        out, model.eval(), replace(first.config, arguments=arguments), metrics, card, half_precision=True
     )
 
 
@@ -247,7 +260,7 @@ class _Bar:
         )
 
 
-def _make_config(options: argparse.Namespace, start: Checkpoint) -> RegionConfig:
+def _make_config(options: argparse.Namespace, first: Checkpoint, start: Checkpoint | None) -> RegionConfig:
     """The preset, with what the command line changes."""
     given = {
         "seed": options.seed,
@@ -257,14 +270,16 @@ def _make_config(options: argparse.Namespace, start: Checkpoint) -> RegionConfig
         "learning_rate": options.learning_rate,
         "reduced_precision": options.reduced_precision,
     }
-    preset = replace(load_region_preset(options.preset), detector=start.label)
+    if start is not None:
+        given |= {"start": start.label, "arguments": {"region_width": start.config.arguments["region_width"]}}
+    preset = replace(load_region_preset(options.preset), detector=first.label)
     return replace(preset, **{name: value for name, value in given.items() if value is not None})
 
 
-def _announce(config: RegionConfig, options: argparse.Namespace, start: Checkpoint, device: torch.device) -> str:
+def _announce(config: RegionConfig, options: argparse.Namespace, device: torch.device) -> str:
     reduced = autocast_dtype(device) if config.reduced_precision else None
     return (
-        f"{config.name}: RegionNet for {start.label}, {config.n_pages:,} pages, {config.n_epochs} epochs, seed "
+        f"{config.name}: RegionNet for {config.detector}, {config.n_pages:,} pages, {config.n_epochs} epochs, seed "
         f"{config.seed}, {describe_device(device)}, {'bfloat16' if reduced else 'float32'}, {options.threads} "
         f"thread(s), {options.workers} worker(s)"
     )
@@ -293,6 +308,12 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
         metavar="DIR",
         default=CHECKPOINTS_FOLDER / "detector",
         help="the page network's checkpoint (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--start-from",
+        type=Path,
+        metavar="DIR",
+        help="a checkpoint whose second stage to start from (default: new weights)",
     )
     parser.add_argument("--pages", type=int, metavar="N", help="to search (default: the preset's)")
     parser.add_argument("--epochs", type=int, metavar="N", help="default: the preset's")

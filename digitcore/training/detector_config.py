@@ -35,6 +35,8 @@ class DetectorConfig(RunConfig):
         n_validation_pages: to measure by; never learnt from.
         touching: weight of pages of touching pairs among the kinds of pages, as in `PageConfig`; pages that the run is
             measured by stay as they are.
+        font_digits: share of hands that write digits as fonts and strokes of our own do, in forms that MNIST lacks;
+            likewise.
         seed: of the weights and of the pages.
         reduced_precision: bfloat16 where the hardware has it.
     """
@@ -56,6 +58,7 @@ class DetectorConfig(RunConfig):
     pages_per_round: int = 2_000
     n_validation_pages: int = 160
     touching: float = 0.1
+    font_digits: float = 0.14
     seed: int = 0
     reduced_precision: bool = True
 
@@ -72,6 +75,7 @@ class DetectorConfig(RunConfig):
         check(self.max_gradient_norm > 0, "max_gradient_norm", "above 0", self.max_gradient_norm)
         check(0 <= self.ema_decay < 1, "ema_decay", "from 0 to below 1", self.ema_decay)
         check(self.n_validation_pages >= 0, "n_validation_pages", "at least 0", self.n_validation_pages)
+        check(0 <= self.font_digits <= 1, "font_digits", "from 0 to 1", self.font_digits)
         check(0 <= self.seed < 2**63, "seed", "a whole number from 0 on", self.seed)
 
     @property
@@ -105,7 +109,8 @@ class RegionConfig(RunConfig):
     Attributes:
         name: of the preset.
         detector: name@hash of the page network whose finds are learnt from.
-        arguments: `region_width` of PageNet's constructor.
+        start: name@hash of the checkpoint whose second stage the run starts from; empty for new weights.
+        arguments: `region_width` of PageNet's constructor; that of the checkpoint that it starts from.
         n_pages: pages whose finds are learnt from.
         n_validation_pages: to measure by; never learnt from.
         min_score: finds of the page network from this on; serving asks for more, so that it is not at its limit.
@@ -132,6 +137,7 @@ class RegionConfig(RunConfig):
 
     name: str = "custom"
     detector: str = ""
+    start: str = ""
     arguments: Mapping[str, Any] = field(default_factory=lambda: {"region_width": 24})
     n_pages: int = 24_000
     n_validation_pages: int = 1_000
@@ -194,7 +200,15 @@ DETECTOR_PRESETS: dict[str, DetectorConfig] = {
         replace(_DETECTOR, name="detector-short", n_pages=24_000, warmup_pages=2_000),
     )
 }
-REGION_PRESETS: dict[str, RegionConfig] = {"regions": RegionConfig(name="regions")}
+_REGIONS = RegionConfig(name="regions")
+REGION_PRESETS: dict[str, RegionConfig] = {
+    preset.name: preset
+    for preset in (
+        _REGIONS,
+        # To go on from a second stage (--start-from), such as that of an earlier page network.
+        replace(_REGIONS, name="regions-further", n_pages=8_000, n_epochs=3, learning_rate=0.0007, warmup_steps=200),
+    )
+}
 
 
 def load_detector_preset(name: str) -> DetectorConfig:

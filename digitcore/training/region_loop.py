@@ -76,6 +76,7 @@ def fit_regions(
     train: Regions,
     validation: Regions,
     *,
+    start: nn.Module | None = None,
     device: str | None = None,
     state_folder: Path | None = None,
     resume: bool = False,
@@ -88,6 +89,7 @@ def fit_regions(
         config: every setting.
         train: what to learn from.
         validation: what to measure by.
+        start: a RegionNet whose weights to start from, as wide as `config.arguments` say; None for new weights.
         device: as for `pick_device`.
         state_folder: where the run's state is written after each epoch; None for nowhere.
         resume: go on from the state in `state_folder`: the weights come out as if there had been no break.
@@ -104,7 +106,7 @@ def fit_regions(
     """
     if resume and state_folder is None:
         raise ConfigError("To resume a run, name the folder that holds its state.")
-    run = _Run(config, train, validation, pick_device(device))
+    run = _Run(config, train, validation, start, pick_device(device))
     if resume:
         run.restore(load_state(Path(state_folder), RegionConfig))
         for result in run.history:
@@ -120,7 +122,14 @@ def fit_regions(
 class _Run:
     """One run's moving parts: made from a config, and put back to an earlier epoch by `restore`."""
 
-    def __init__(self, config: RegionConfig, train: Regions, validation: Regions, device: torch.device) -> None:
+    def __init__(
+        self,
+        config: RegionConfig,
+        train: Regions,
+        validation: Regions,
+        start: nn.Module | None,
+        device: torch.device,
+    ) -> None:
         if len(train) < config.batch_size or not validation.is_digit.any() or validation.is_digit.all():
             raise ConfigError(
                 f"There are {len(train)} finds to learn from, and to measure by {int(validation.is_digit.sum())} on "
@@ -132,6 +141,8 @@ class _Run:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
             self.model = RegionNet(config.arguments["region_width"])
+        if start is not None:
+            self.model.load_state_dict(start.state_dict())
         self.model.to(device, memory_format=torch.channels_last)
         self.average = deepcopy(self.model).eval().requires_grad_(False)
         self.optimizer = make_optimizer("adamw", self.model, config.learning_rate, config.weight_decay)
