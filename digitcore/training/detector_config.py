@@ -195,7 +195,15 @@ DETECTOR_PRESETS: dict[str, DetectorConfig] = {
     for preset in (
         _DETECTOR,
         # To go on from a checkpoint (--start-from), with lower rates: on other pages, or longer on the same ones.
-        replace(_DETECTOR, name="detector-further", n_pages=48_000, learning_rate=0.0012, warmup_pages=1_000),
+        replace(
+            _DETECTOR,
+            name="detector-further",
+            n_pages=72_000,
+            learning_rate=0.0012,
+            warmup_pages=1_000,
+            touching=0.15,
+            font_digits=0.3,
+        ),
         # To see whether a change of the pages helps, in a quarter of the time.
         replace(_DETECTOR, name="detector-short", n_pages=24_000, warmup_pages=2_000),
     )
