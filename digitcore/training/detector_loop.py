@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Iterator
-from copy import deepcopy
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -12,23 +11,13 @@ from torch import nn
 
 from digitcore.checkpoint import CheckpointConfig, Normalization
 from digitcore.detector import PageNet
-from digitcore.device import autocast_dtype, pick_device
-from digitcore.errors import ConfigError
+from digitcore.device import pick_device
 from digitcore.training.detector_config import DetectorConfig
 from digitcore.training.detector_loss import compute_losses
 from digitcore.training.detector_validation import PageScore, measure_pages
-from digitcore.training.optimization import make_optimizer, set_learning_rate, update_average
+from digitcore.training.optimization import set_learning_rate
 from digitcore.training.page_stream import VALIDATION_STREAM, Maker, digest_pages, make_page, stream_batches
-from digitcore.training.state import (
-    RunState,
-    check_same_run,
-    load_state,
-    pack_module,
-    pack_optimizer,
-    save_state,
-    unpack_module,
-    unpack_optimizer,
-)
+from digitcore.training.run import TrainingRun, notify
 from digitcore.training.targets import PageBatch
 
 # PageNet brings its own channels: nothing is taken from them, nor are they divided.
@@ -129,23 +118,19 @@ def fit_detector(
         CheckpointError: if there is no state to go on from, or it is damaged.
         KeyboardInterrupt: on Ctrl-C; the state of the last whole round is on disk.
     """
-    if resume and state_folder is None:
-        raise ConfigError("To resume a run, name the folder that holds its state.")
     run = _Run(config, maker, validation_maker or maker, start, pick_device(device))
     if resume:
-        run.restore(load_state(Path(state_folder), DetectorConfig))
+        run.resume(state_folder)
     batches = run.stream(n_workers)
-    while len(run.history) < config.n_rounds:
-        result = run.train_round(batches, on_step)
-        if state_folder is not None:
-            save_state(Path(state_folder), run.pack())
-        if on_round is not None:
-            on_round(result, run.average)
-    return DetectorFit(run.average.cpu().eval(), checkpoint_config(config), tuple(run.history))
+    for result in run.run_rounds(config.n_rounds, lambda: run.train_round(batches, on_step), state_folder):
+        notify(on_round, result, run.final_model)
+    return DetectorFit(run.final_model.cpu().eval(), checkpoint_config(config), tuple(run.history))
 
 
-class _Run:
-    """One run's moving parts: made from a config, and put back to an earlier round by `restore`."""
+class _Run(TrainingRun):
+    """Rounds of new pages."""
+
+    result_class = RoundResult
 
     def __init__(
         self,
@@ -155,23 +140,14 @@ class _Run:
         start: nn.Module | None,
         device: torch.device,
     ) -> None:
-        self.config, self.maker, self.device = config, maker, device
-        self.dtype = autocast_dtype(device) if config.reduced_precision else None
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(config.seed)
-            self.model = PageNet(**config.arguments)
-        if start is not None:
-            first_stage = {name: t for name, t in start.state_dict().items() if not name.startswith("regions.")}
-            self.model.load_state_dict(first_stage)
-        self.model.to(device, memory_format=torch.channels_last)
-        self.average = deepcopy(self.model).eval().requires_grad_(False)
-        self.optimizer = make_optimizer("adamw", self.model, config.learning_rate, config.weight_decay)
-        self.pages_digest = digest_pages(maker, config.seed)
+        # Of a network with a second stage, the first.
+        super().__init__(config, lambda: PageNet(**config.arguments), device, start=start)
+        self.maker = maker
+        self.data_digest = digest_pages(maker, config.seed)
         self.validation_pages = [
             make_page(validation_maker, config.seed, VALIDATION_STREAM, index)
             for index in range(config.n_validation_pages)
         ]
-        self.history: list[RoundResult] = []
 
     @property
     def n_steps_done(self) -> int:
@@ -196,14 +172,12 @@ class _Run:
         last = min(first + config.n_steps_per_round, config.n_steps)
         for step in range(first, last):
             set_learning_rate(self.optimizer, config.learning_rate_at(step))
-            sums += self._step(next(batches).to(self.device))
-            update_average(self.average, self.model, step, config.ema_decay)
-            if on_step is not None:
-                on_step(step + 1, config.n_steps)
+            sums += self._step(next(batches).to(self.device), step)
+            notify(on_step, step + 1, config.n_steps)
         means = [round(value, 5) for value in (sums / (last - first)).tolist()]
         seconds = time.perf_counter() - start
         score = self._validate()
-        result = RoundResult(
+        return RoundResult(
             last * config.batch_size,
             *means,
             *((None, None, None) if score is None else (score.f1, score.recall, score.false_per_page)),
@@ -211,36 +185,20 @@ class _Run:
             seconds=round(seconds, 3),
             pages_per_second=round((last - first) * config.batch_size / seconds, 2),
         )
-        self.history.append(result)
-        return result
 
-    def pack(self) -> RunState:
-        """All that `restore` needs."""
-        tensors = pack_module("model", self.model) | pack_module("average", self.average)
-        tensors |= pack_optimizer(self.optimizer)
-        history = [result.to_dict() for result in self.history]
-        return RunState(self.config, self.pages_digest, self.device.type, len(history), history, tensors)
-
-    def restore(self, state: RunState) -> None:
-        """Go back to the end of a round of a run with the same config, pages and kind of device."""
-        check_same_run(state, self.config, self.pages_digest, self.device)
-        unpack_module("model", self.model, state.tensors)
-        unpack_module("average", self.average, state.tensors)
-        unpack_optimizer(self.optimizer, state.tensors)
-        self.history = [RoundResult(**fields) for fields in state.history]
-
-    def _step(self, batch: PageBatch) -> torch.Tensor:
+    def _step(self, batch: PageBatch, step: int) -> torch.Tensor:
         """Learn from one batch; returns its loss and the four parts, (5,), left on the device."""
         with torch.autocast(self.device.type, dtype=self.dtype, enabled=self.dtype is not None):
             maps = self.model(batch.channels)
         losses = compute_losses(maps, batch)
         total = losses.total(self.config)
-        self.optimizer.zero_grad(set_to_none=True)
-        total.backward()
-        nn.utils.clip_grad_norm_(self.model.parameters(), self.config.max_gradient_norm)
-        self.optimizer.step()
+        self.learn(total, step)
         return torch.stack([total, losses.center, losses.classes, losses.box, losses.ink]).detach()
 
     def _validate(self) -> PageScore | None:
         """The averaged network's score on the pages held out."""
-        return measure_pages(self.average, self.validation_pages, self.device) if self.validation_pages else None
+        return (
+            measure_pages(self.final_model.eval(), self.validation_pages, self.device)
+            if self.validation_pages
+            else None
+        )

@@ -2,36 +2,24 @@
 
 import time
 from collections.abc import Callable
-from copy import deepcopy
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
-from digitcore.device import autocast_dtype, pick_device
+from digitcore.device import pick_device
 from digitcore.errors import ConfigError
 from digitcore.metrics import measure_auroc
 from digitcore.region_net import RegionNet
 from digitcore.results import N_CLASSES
+from digitcore.training.crop_set import NOT_A_DIGIT
 from digitcore.training.detector_config import RegionConfig
-from digitcore.training.optimization import make_optimizer, set_learning_rate, update_average
-from digitcore.training.page_matching import NO_DIGIT
+from digitcore.training.optimization import set_learning_rate
 from digitcore.training.region_augmentation import RegionAugmenter, crop_regions
 from digitcore.training.region_set import Regions
-from digitcore.training.state import (
-    RunState,
-    check_same_run,
-    load_state,
-    pack_module,
-    pack_optimizer,
-    save_state,
-    unpack_module,
-    unpack_optimizer,
-)
+from digitcore.training.run import TrainingRun, compute_digit_loss, compute_presence_loss, notify
 
 EVALUATION_BATCH_SIZE = 500
 
@@ -104,23 +92,20 @@ def fit_regions(
         CheckpointError: if there is no state to go on from, or it is damaged.
         KeyboardInterrupt: on Ctrl-C; the state of the last whole epoch is on disk.
     """
-    if resume and state_folder is None:
-        raise ConfigError("To resume a run, name the folder that holds its state.")
     run = _Run(config, train, validation, start, pick_device(device))
     if resume:
-        run.restore(load_state(Path(state_folder), RegionConfig))
+        run.resume(state_folder)
         for result in run.history:
-            _call(on_epoch, result)
-    while len(run.history) < config.n_epochs:
-        result = run.train_epoch(on_step)
-        if state_folder is not None:
-            save_state(Path(state_folder), run.pack())
-        _call(on_epoch, result)
-    return run.average.cpu().eval(), tuple(run.history)
+            notify(on_epoch, result)
+    for result in run.run_rounds(config.n_epochs, lambda: run.train_epoch(on_step), state_folder):
+        notify(on_epoch, result)
+    return run.final_model.cpu().eval(), tuple(run.history)
 
 
-class _Run:
-    """One run's moving parts: made from a config, and put back to an earlier epoch by `restore`."""
+class _Run(TrainingRun):
+    """Epochs over the same finds."""
+
+    result_class = RegionEpoch
 
     def __init__(
         self,
@@ -136,25 +121,17 @@ class _Run:
                 f"digits and {int((~validation.is_digit).sum())} on none; a batch of {config.batch_size} and both "
                 "kinds are needed: take more pages."
             )
-        self.config, self.validation, self.device = config, validation, device
-        self.dtype = autocast_dtype(device) if config.reduced_precision else None
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(config.seed)
-            self.model = RegionNet(config.arguments["region_width"])
-        if start is not None:
-            self.model.load_state_dict(start.state_dict())
-        self.model.to(device, memory_format=torch.channels_last)
-        self.average = deepcopy(self.model).eval().requires_grad_(False)
-        self.optimizer = make_optimizer("adamw", self.model, config.learning_rate, config.weight_decay)
+        super().__init__(config, lambda: RegionNet(config.arguments["region_width"]), device, start=start)
+        self.validation = validation
         self.shuffler = Generator().manual_seed(config.seed)
         self.augmenter = RegionAugmenter(config, device)
+        self.generators = {"shuffler": self.shuffler, "augmenter": self.augmenter.generator}
         self.greys, self.sides, self.labels = (
             torch.from_numpy(part).to(device) for part in (train.greys, train.sides, train.labels)
         )
-        self.digest = train.digest()
+        self.data_digest = train.digest()
         # What is left over after the last whole batch is among the next epoch's.
         self.n_steps_per_epoch = len(train) // config.batch_size
-        self.history: list[RegionEpoch] = []
 
     def train_epoch(self, on_step: OnStep | None) -> RegionEpoch:
         """See the finds once, in a new order, then measure."""
@@ -164,19 +141,15 @@ class _Run:
         total = torch.zeros((), device=self.device)
         n_all = self.n_steps_per_epoch * config.n_epochs
         order = torch.randperm(len(self.labels), generator=self.shuffler).to(self.device)
-        devices = [self.device] if self.device.type == "cuda" else []
-        with torch.random.fork_rng(devices):
-            # Dropout draws from torch's own generators.
-            torch.manual_seed(int(np.random.SeedSequence((config.seed, epoch)).generate_state(1)[0]))
+        with self.seeded(epoch):
             for number, picked in enumerate(order.split(config.batch_size)[: self.n_steps_per_epoch]):
                 step = epoch * self.n_steps_per_epoch + number
                 set_learning_rate(self.optimizer, config.learning_rate_at(step, n_all))
-                total += self._step(picked)
-                update_average(self.average, self.model, step, config.ema_decay)
-                _call(on_step, step + 1, n_all)
+                total += self._step(picked, step)
+                notify(on_step, step + 1, n_all)
         loss = total.item() / self.n_steps_per_epoch
         seconds = time.perf_counter() - start
-        result = RegionEpoch(
+        return RegionEpoch(
             epoch + 1,
             round(loss, 5),
             *(round(value, 5) for value in self._validate()),
@@ -184,41 +157,13 @@ class _Run:
             seconds=round(seconds, 3),
             regions_per_second=round(self.n_steps_per_epoch * config.batch_size / seconds, 1),
         )
-        self.history.append(result)
-        return result
 
-    def pack(self) -> RunState:
-        """All that `restore` needs."""
-        tensors = pack_module("model", self.model) | pack_module("average", self.average)
-        tensors |= pack_optimizer(self.optimizer)
-        tensors |= {"shuffler": self.shuffler.get_state(), "augmenter": self.augmenter.generator.get_state()}
-        history = [result.to_dict() for result in self.history]
-        return RunState(self.config, self.digest, self.device.type, len(history), history, tensors)
-
-    def restore(self, state: RunState) -> None:
-        """Go back to the end of an epoch of a run with the same config, finds and kind of device."""
-        check_same_run(state, self.config, self.digest, self.device)
-        unpack_module("model", self.model, state.tensors)
-        unpack_module("average", self.average, state.tensors)
-        unpack_optimizer(self.optimizer, state.tensors)
-        self.shuffler.set_state(state.tensors["shuffler"])
-        self.augmenter.generator.set_state(state.tensors["augmenter"])
-        self.history = [RegionEpoch(**fields) for fields in state.history]
-
-    def _step(self, picked: Tensor) -> Tensor:
+    def _step(self, picked: Tensor, step: int) -> Tensor:
         """Learn from one batch; returns its loss, left on the device."""
         regions = self.augmenter(self.greys[picked], self.sides[picked])
-        logits = self._look(self.model, regions)
-        labels = self.labels[picked]
-        is_digit = labels != NO_DIGIT
-        # Summed by hand: a batch without digits has the loss zero, not none.
-        classes = F.cross_entropy(logits[:, :N_CLASSES], labels, ignore_index=NO_DIGIT, reduction="sum")
-        presence = F.binary_cross_entropy_with_logits(logits[:, N_CLASSES], is_digit.float())
-        loss = classes / is_digit.sum().clamp(min=1) + presence
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        nn.utils.clip_grad_norm_(self.model.parameters(), self.config.max_gradient_norm)
-        self.optimizer.step()
+        logits, labels = self._look(self.model, regions), self.labels[picked]
+        loss = compute_digit_loss(logits, labels) + compute_presence_loss(logits, labels)
+        self.learn(loss, step)
         return loss.detach()
 
     def _look(self, net: nn.Module, regions: Tensor) -> Tensor:
@@ -232,19 +177,12 @@ class _Run:
             torch.from_numpy(part) for part in (self.validation.greys, self.validation.sides, self.validation.labels)
         )
         batches = zip(greys.split(EVALUATION_BATCH_SIZE), sides.split(EVALUATION_BATCH_SIZE), strict=True)
-        logits = torch.cat(
-            [self._look(self.average, crop_regions(grey, side).to(self.device)).cpu() for grey, side in batches]
-        )
-        is_digit = labels != NO_DIGIT
-        classes, presence = logits[is_digit, :N_CLASSES], logits[:, N_CLASSES]
+        net = self.final_model.eval()
+        logits = torch.cat([self._look(net, crop_regions(grey, side).to(self.device)).cpu() for grey, side in batches])
+        is_digit = labels != NOT_A_DIGIT
         return (
-            (classes.argmax(dim=1) == labels[is_digit]).float().mean().item(),
-            F.cross_entropy(classes, labels[is_digit]).item(),
-            measure_auroc(presence.numpy(), is_digit.numpy()),
-            F.binary_cross_entropy_with_logits(presence, is_digit.float()).item(),
+            (logits[is_digit, :N_CLASSES].argmax(dim=1) == labels[is_digit]).float().mean().item(),
+            compute_digit_loss(logits, labels).item(),
+            measure_auroc(logits[:, N_CLASSES].numpy(), is_digit.numpy()),
+            compute_presence_loss(logits, labels).item(),
         )
-
-
-def _call(callback: Callable[..., None] | None, *arguments: Any) -> None:
-    if callback is not None:
-        callback(*arguments)
