@@ -10,6 +10,7 @@ from digitcore.model import SeedCNN
 from digitcore.training.detector_config import DETECTOR_PRESETS, DetectorConfig
 from digitcore.training.pages import PageConfig
 from tests.drawn_pages import DrawnPages
+from tests.few_digits import FewDigits
 from train import train_detector
 
 TINY = DetectorConfig(
@@ -23,24 +24,12 @@ TINY = DetectorConfig(
 )
 
 
-class _FewDigits:
-    """Stands for MNIST where only its name and digest matter."""
-
-    name = "few"
-
-    def __len__(self):
-        return 3
-
-    def digest(self):
-        return "0" * 64
-
-
 @pytest.fixture
 def tiny(monkeypatch, tmp_path):
     """The command, with pages drawn here, a network of a moment, and its folders out of the way."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setitem(DETECTOR_PRESETS, "tiny", TINY)
-    monkeypatch.setattr(train_detector, "load_mnist", lambda *_: _FewDigits())
+    monkeypatch.setattr(train_detector, "load_mnist", lambda *_: FewDigits())
     monkeypatch.setattr(train_detector, "split_train", lambda digits: (digits, digits))
     monkeypatch.setattr(train_detector, "_make_pages", lambda *_: DrawnPages())
     return lambda *words: train_detector.main(

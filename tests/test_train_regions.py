@@ -12,6 +12,7 @@ from digitcore.detector import PageNet
 from digitcore.model import SeedCNN
 from digitcore.training.detector_config import REGION_PRESETS, DetectorConfig, RegionConfig
 from tests.drawn_pages import LAYOUTS, DrawnPages, draw_page
+from tests.few_digits import FewDigits
 from tests.test_region_training import PointingDetector
 from train import train_regions
 
@@ -27,24 +28,12 @@ TINY = RegionConfig(
 )
 
 
-class _FewDigits:
-    """Stands for MNIST where only its name and digest matter."""
-
-    name = "few"
-
-    def __len__(self):
-        return 3
-
-    def digest(self):
-        return "0" * 64
-
-
 @pytest.fixture
 def tiny(monkeypatch, tmp_path):
     """The command: pages drawn here, a first stage that knows what is on them, its folders out of the way."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setitem(REGION_PRESETS, TINY.name, TINY)
-    monkeypatch.setattr(train_regions, "load_mnist", lambda *_: _FewDigits())
+    monkeypatch.setattr(train_regions, "load_mnist", lambda *_: FewDigits())
     monkeypatch.setattr(train_regions, "split_train", lambda digits: (digits, digits))
     monkeypatch.setattr(train_regions, "_make_pages", lambda *_: DrawnPages())
     torch.manual_seed(0)

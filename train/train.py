@@ -15,10 +15,8 @@ over seeds 0, 1, 2) in 4 minutes, `digitnet` 99.63 % (one run) in 90.
 """
 
 import argparse
-import datetime
 import logging
 import os
-import platform
 import signal
 import sys
 from collections.abc import Mapping
@@ -26,9 +24,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from tqdm import tqdm
 
 from digitcore.checkpoint import Checkpoint, save_checkpoint
 from digitcore.classifier import DigitClassifier
@@ -55,6 +51,7 @@ from digitcore.training.glyphs import DigitGlyphs
 from digitcore.training.pages import PageMaker
 from digitcore.training.state import STATE_NAME, load_state
 from digitcore.training.writing import Writing
+from train.circumstances import describe_circumstances, describe_images
 from train.options import (
     CHECKPOINTS_FOLDER,
     EXIT_ERROR,
@@ -66,6 +63,7 @@ from train.options import (
     list_folders,
     repeat_command,
 )
+from train.progress import StepBar
 from train.push import describe_push
 from train.pusher import Pusher, add_push_options, list_push_options
 
@@ -102,8 +100,15 @@ def _train(config: TrainConfig, options: argparse.Namespace, run_folder: Path) -
     print(_announce(config, sets, device))
     if not options.resume and (run_folder / STATE_NAME).exists():
         print(f"Starting anew: the unfinished run in {run_folder} will be overwritten (--resume goes on with it).")
-    bar = _ProgressBar(config)
+    bar = StepBar()
     command = repeat_command("train.train", options, REPEATED)
+
+    def advance(epoch: int, n_done: int, n_steps: int) -> None:
+        bar.advance(n_done, n_steps, f"epoch {epoch}/{config.n_epochs}")
+
+    def finish_epoch(result: EpochResult) -> None:
+        bar.close()
+        _print(result, config.n_epochs)
 
     def push_interim(result: FitResult) -> None:
         held_out = {"validation": sets.validation}
@@ -118,8 +123,8 @@ def _train(config: TrainConfig, options: argparse.Namespace, run_folder: Path) -
             device=str(device),
             state_folder=run_folder,
             resume=options.resume,
-            on_epoch=bar.finish_epoch,
-            on_step=bar.advance,
+            on_epoch=finish_epoch,
+            on_step=advance,
             on_interim=push_interim,
             interim_epochs=0 if pusher is None else pusher.every,
         )
@@ -164,31 +169,11 @@ def _load_sets(config: TrainConfig, options: argparse.Namespace, run_folder: Pat
     return replace(sets, crops=made[0], validation_crops=made[1])
 
 
-class _ProgressBar:
-    """A bar while an epoch runs (on a terminal), and a line when it is done."""
-
-    def __init__(self, config: TrainConfig) -> None:
-        self._n_epochs = config.n_epochs
-        self._bar: tqdm | None = None
-
-    def advance(self, epoch: int, n_done: int, n_steps: int) -> None:
-        if self._bar is None:
-            title = f"epoch {epoch}/{self._n_epochs}"
-            # disable=None: no bar where nobody looks, such as in a log file.
-            self._bar = tqdm(total=n_steps, desc=title, unit="step", leave=False, disable=None, mininterval=0.2)
-        self._bar.update(n_done - self._bar.n if not self._bar.disable else 0)
-
-    def finish_epoch(self, result: EpochResult) -> None:
-        self.close()
-        line = f"epoch {result.epoch:>2}/{self._n_epochs}  loss {result.loss:.4f}  accuracy {result.accuracy:.2%}"
-        if result.validation_accuracy is not None:
-            line += f"  validation loss {result.validation_loss:.4f}  accuracy {result.validation_accuracy:.2%}"
-        print(f"{line}  ({result.images_per_second:,.0f} images/s)", flush=True)
-
-    def close(self) -> None:
-        if self._bar is not None:
-            self._bar.close()
-            self._bar = None
+def _print(result: EpochResult, n_epochs: int) -> None:
+    line = f"epoch {result.epoch:>2}/{n_epochs}  loss {result.loss:.4f}  accuracy {result.accuracy:.2%}"
+    if result.validation_accuracy is not None:
+        line += f"  validation loss {result.validation_loss:.4f}  accuracy {result.validation_accuracy:.2%}"
+    print(f"{line}  ({result.images_per_second:,.0f} images/s)", flush=True)
 
 
 def _measure(
@@ -209,26 +194,13 @@ def _measure(
         figures |= {f"n_{name}": report.n, f"{name}_interval": [round(bound, 5) for bound in report.interval]}
     figures |= _measure_crops(classifier, sets.validation_crops)
     sources = {"train": sets.train, "crops": sets.crops, "validation_crops": sets.validation_crops, **present}
-    reduced = autocast_dtype(device) if config.reduced_precision else None
     return figures | {
-        "measured": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d"),
-        "command": command,
+        **describe_circumstances(config, command, device, result.history),
         "temperature": result.config.temperature,
         "normalization": result.config.to_dict()["normalization"],
         "n_parameters": count_parameters(result.model),
         "n_multiply_adds": count_multiply_adds(result.model),
-        "training": config.to_dict(),
-        "data": {
-            name: {"name": dataset.name, "n": len(dataset), "sha256": dataset.digest()}
-            for name, dataset in sources.items()
-            if dataset is not None
-        },
-        "versions": {"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__},
-        "device": describe_device(device),
-        "n_threads": torch.get_num_threads(),
-        "precision": str(reduced or torch.float32).removeprefix("torch."),
-        "seconds": round(sum(epoch.seconds for epoch in result.history), 1),
-        "history": [epoch.to_dict() for epoch in result.history],
+        "data": {name: describe_images(dataset) for name, dataset in sources.items() if dataset is not None},
     }
 
 

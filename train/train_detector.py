@@ -18,10 +18,8 @@ each). The shipped checkpoint is the second.
 """
 
 import argparse
-import datetime
 import logging
 import os
-import platform
 import signal
 import sys
 from collections.abc import Sequence
@@ -30,10 +28,8 @@ from pathlib import Path
 from typing import Any
 
 import cv2
-import numpy as np
 import torch
 from torch import nn
-from tqdm import tqdm
 
 from digitcore.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from digitcore.data import LabeledImages, load_mnist, split_train
@@ -48,6 +44,7 @@ from digitcore.training.glyphs import DigitGlyphs
 from digitcore.training.pages import SIZE_PX, PageConfig, PageMaker
 from digitcore.training.state import STATE_NAME, load_state
 from digitcore.training.writing import Writing
+from train.circumstances import describe_circumstances, describe_images
 from train.options import (
     CHECKPOINTS_FOLDER,
     EXIT_ERROR,
@@ -59,6 +56,7 @@ from train.options import (
     list_folders,
     repeat_command,
 )
+from train.progress import StepBar
 from train.push import describe_push
 from train.pusher import Pusher, add_push_options, list_push_options
 
@@ -154,30 +152,17 @@ class _Circumstances:
     def _measure(self, model: nn.Module, history: Sequence[RoundResult]) -> dict[str, Any]:
         """Content of metrics.json."""
         last = history[-1]
-        reduced = autocast_dtype(self.device) if self.config.reduced_precision else None
+        command = repeat_command("train.train_detector", self.options, REPEATED)
         return {
             "validation_f1": last.validation_f1,
             "validation_recall": last.validation_recall,
             "validation_false": last.validation_false,
             "n_pages": last.n_pages,
-            "measured": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d"),
-            "command": repeat_command("train.train_detector", self.options, REPEATED),
             "n_parameters": count_parameters(model),
             "n_multiply_adds": count_multiply_adds(model, (N_CHANNELS, SIZE_PX, SIZE_PX)),
-            "training": self.config.to_dict(),
-            "data": {"train": {"name": self.digits.name, "n": len(self.digits), "sha256": self.digits.digest()}},
-            "versions": {
-                "python": platform.python_version(),
-                "torch": torch.__version__,
-                "numpy": np.__version__,
-                "opencv": cv2.__version__,
-            },
-            "device": describe_device(self.device),
-            "n_threads": torch.get_num_threads(),
+            "data": {"train": describe_images(self.digits)},
+            **describe_circumstances(self.config, command, self.device, history),
             "n_workers": self.options.workers,
-            "precision": str(reduced or torch.float32).removeprefix("torch."),
-            "seconds": round(sum(result.seconds for result in history), 1),
-            "history": [result.to_dict() for result in history],
         }
 
 
@@ -196,15 +181,12 @@ class _Watcher:
         self._pusher = pusher
         history = load_state(run_folder, DetectorConfig).history if is_resumed else []
         self._history = [RoundResult(**fields) for fields in history]
-        self._bar: tqdm | None = None
+        self._bar = StepBar()
         for result in self._history:
             self._print(result)
 
     def advance(self, n_done: int, n_steps: int) -> None:
-        if self._bar is None:
-            # disable=None: no bar where nobody looks, such as in a log file.
-            self._bar = tqdm(total=n_steps, initial=n_done - 1, unit="step", leave=False, disable=None, mininterval=0.5)
-        self._bar.update(1)
+        self._bar.advance(n_done, n_steps)
 
     def finish_round(self, result: RoundResult, model: nn.Module) -> None:
         self.close()
@@ -217,9 +199,7 @@ class _Watcher:
             self._pusher.push_behind(self._run_folder / LATEST_NAME, progress)
 
     def close(self) -> None:
-        if self._bar is not None:
-            self._bar.close()
-            self._bar = None
+        self._bar.close()
 
     def _print(self, result: RoundResult) -> None:
         line = (

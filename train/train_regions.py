@@ -10,10 +10,8 @@ epoch, and --resume goes on with it. Afterwards the opinions' weights are fitted
 """
 
 import argparse
-import datetime
 import logging
 import os
-import platform
 import signal
 import sys
 from collections.abc import Sequence
@@ -22,10 +20,8 @@ from pathlib import Path
 from typing import Any
 
 import cv2
-import numpy as np
 import torch
 from torch import nn
-from tqdm import tqdm
 
 from digitcore.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from digitcore.data import LabeledImages, load_mnist, split_train
@@ -45,6 +41,7 @@ from digitcore.training.region_loop import RegionEpoch, fit_regions
 from digitcore.training.region_set import Regions, load_or_make_regions
 from digitcore.training.state import STATE_NAME, load_state
 from digitcore.training.writing import Writing
+from train.circumstances import describe_circumstances, describe_images
 from train.options import (
     CHECKPOINTS_FOLDER,
     EXIT_ERROR,
@@ -56,6 +53,7 @@ from train.options import (
     list_folders,
     repeat_command,
 )
+from train.progress import StepBar
 
 DEFAULT_PRESET = "regions"
 REPEATED = ("detector", "start_from", "seed", "pages", "epochs", "batch_size", "learning_rate")
@@ -90,9 +88,14 @@ def _train(config: RegionConfig, options: argparse.Namespace, first: Checkpoint,
     device = pick_device(options.device)
     digits, held_out = split_train(load_mnist("train", options.data))
     print(_announce(config, options, device), flush=True)
+    bar = StepBar()
+
+    def finish_epoch(result: RegionEpoch) -> None:
+        bar.close()
+        _print(result)
+
     try:
         train, validation = _search_pages(config, options, first, (digits, held_out), run_folder)
-        bar = _Bar()
         net, history = fit_regions(
             config,
             train,
@@ -101,10 +104,11 @@ def _train(config: RegionConfig, options: argparse.Namespace, first: Checkpoint,
             device=str(device),
             state_folder=run_folder,
             resume=options.resume,
-            on_epoch=bar.finish_epoch,
+            on_epoch=finish_epoch,
             on_step=bar.advance,
         )
     except KeyboardInterrupt:
+        bar.close()
         print(_say_how_to_go_on(config, options, run_folder), file=sys.stderr)
         return EXIT_INTERRUPTED
     out = options.out or options.detector
@@ -202,31 +206,17 @@ def _save(
     model = PageNet(**arguments)
     kept = {name: value for name, value in first.model.state_dict().items() if not name.startswith("regions.")}
     model.load_state_dict(kept | {f"regions.{name}": value for name, value in net.state_dict().items()})
-    reduced = autocast_dtype(device) if config.reduced_precision else None
     metrics: dict[str, Any] = {
         **first.metrics,
         "regions": {
-            "measured": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d"),
-            "command": repeat_command("train.train_regions", options, REPEATED),
+            **describe_circumstances(config, repeat_command("train.train_regions", options, REPEATED), device, history),
+            "n_workers": options.workers,
             "n_parameters": count_parameters(net),
             "n_multiply_adds": count_multiply_adds(net, (N_REGION_CHANNELS, REGION_PX, REGION_PX)),
-            "training": config.to_dict(),
             "data": {
-                "digits": {"name": digits.name, "n": len(digits), "sha256": digits.digest()},
+                "digits": describe_images(digits),
                 "finds": {"n": len(regions), "n_digits": int(regions.is_digit.sum()), "sha256": regions.digest()},
             },
-            "versions": {
-                "python": platform.python_version(),
-                "torch": torch.__version__,
-                "numpy": np.__version__,
-                "opencv": cv2.__version__,
-            },
-            "device": describe_device(device),
-            "n_threads": torch.get_num_threads(),
-            "n_workers": options.workers,
-            "precision": str(reduced or torch.float32).removeprefix("torch."),
-            "seconds": round(sum(result.seconds for result in history), 1),
-            "history": [result.to_dict() for result in history],
         },
     }
     first_config = DetectorConfig.from_dict(first.metrics["training"])
@@ -236,28 +226,13 @@ def _save(
     )
 
 
-class _Bar:
-    """A bar while an epoch runs (on a terminal), and a line when it is done."""
-
-    def __init__(self) -> None:
-        self._bar: tqdm | None = None
-
-    def advance(self, n_done: int, n_steps: int) -> None:
-        if self._bar is None:
-            # disable=None: no bar where nobody looks, such as in a log file.
-            self._bar = tqdm(total=n_steps, initial=n_done - 1, unit="step", leave=False, disable=None, mininterval=0.5)
-        self._bar.update(1)
-
-    def finish_epoch(self, result: RegionEpoch) -> None:
-        if self._bar is not None:
-            self._bar.close()
-            self._bar = None
-        print(
-            f"epoch {result.epoch}  loss {result.loss:.4f}  validation: digits right {result.validation_accuracy:.2%}, "
-            f"loss {result.validation_loss:.4f}; is it one: AUROC {result.validation_auroc:.4f}, "
-            f"loss {result.validation_presence_loss:.4f}  ({result.regions_per_second:.0f} finds/s)",
-            flush=True,
-        )
+def _print(result: RegionEpoch) -> None:
+    print(
+        f"epoch {result.epoch}  loss {result.loss:.4f}  validation: digits right {result.validation_accuracy:.2%}, "
+        f"loss {result.validation_loss:.4f}; is it one: AUROC {result.validation_auroc:.4f}, "
+        f"loss {result.validation_presence_loss:.4f}  ({result.regions_per_second:.0f} finds/s)",
+        flush=True,
+    )
 
 
 def _make_config(options: argparse.Namespace, first: Checkpoint, start: Checkpoint | None) -> RegionConfig:
