@@ -214,7 +214,7 @@ REGION_PRESETS: dict[str, RegionConfig] = {
     for preset in (
         _REGIONS,
         # To go on from a second stage (--start-from), such as that of an earlier page network.
-        replace(_REGIONS, name="regions-further", n_pages=8_000, n_epochs=3, learning_rate=0.0007, warmup_steps=200),
+        replace(_REGIONS, name="regions-further", n_pages=16_000, n_epochs=5, learning_rate=0.001, warmup_steps=500),
     )
 }
 
