@@ -2,5 +2,6 @@
 
 import os
 
-# OpenMP reads it when torch is loaded, so before any of the scripts: as train/__init__.py does.
+# OpenMP reads them when torch is loaded, so before any of the scripts: as app.py does.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ.setdefault("GOMP_SPINCOUNT", "3000")

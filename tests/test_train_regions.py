@@ -139,6 +139,8 @@ def test_it_goes_on_from_another_second_stage(tiny, tmp_path):
     regions = newer.metrics["regions"]
     assert regions["training"]["start"] == older.label
     assert "--detector page --start-from older --epochs 1" in regions["command"]
+    cards = [(tmp_path / name / "README.md").read_text() for name in ("older", "newer")]
+    assert [f"start from those of {older.label}. 1 epochs" in card for card in cards] == [False, True]
 
 
 @pytest.mark.parametrize(

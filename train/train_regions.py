@@ -6,7 +6,11 @@ writes it into the detector's checkpoint, beside the network that it belongs to,
 searched first (some minutes; kept under runs/regions for the next time), then it learns; Ctrl-C keeps the last whole
 epoch, and --resume goes on with it. Afterwards the opinions' weights are fitted anew: python -m train.fit_fusion.
 
-`regions-further --start-from DIR` goes on from the second stage that another checkpoint has, in place of new weights.
+`--preset regions-further --start-from DIR` goes on from the second stage that another checkpoint has, in place of new
+weights.
+
+Measured on two cores of an AMD EPYC with AVX-512's bfloat16: `regions` searches 24,000 pages in
+15 minutes and learns from them in 28.
 """
 
 import argparse

@@ -96,7 +96,7 @@ RegionNet is shown each find in the middle of a square with its surroundings, an
 
     {command}
 
-{n_epochs} epochs over {n_finds:,} finds of the first stage ({detector}) on {n_pages:,} synthetic pages,
+{beginning}{n_epochs} epochs over {n_finds:,} finds of the first stage ({detector}) on {n_pages:,} synthetic pages,
 {digits_ratio:.0%} of them digits; batch {batch_size}, AdamW, learning rate up to {learning_rate:g} and down to 0 as a
 cosine, seed {seed}, averaged weights (decay {ema_decay:g}); {minutes:.0f} minutes on {device} with {n_threads}
 thread(s), {precision}, and some to search the pages. On finds of {n_validation_pages:,} other pages {accuracy:.1%} of
@@ -142,7 +142,7 @@ def make_detector_card(
         where=repo_id or f"checkpoints/{name}",
         mistakes="" if mistakes is None else MISTAKES.format(picture=mistakes[0], sentence=mistakes[1]),
         regions="" if regions is None else _describe_regions(regions),
-        beginning=f"The weights start from those of {config.start}. " if config.start else "",
+        beginning=_describe_start(config.start),
         **config.to_dict() | {"name": name, "n_pages": metrics["n_pages"]},
         **{key: "not measured" if value is None else f"{value:.3f}" for key, value in figures.items()},
         **{key: metrics[key] for key in ("n_parameters", "command", "device", "n_threads", "n_workers", "precision")},
@@ -151,12 +151,17 @@ def make_detector_card(
     )
 
 
+def _describe_start(label: str | None) -> str:
+    return f"The weights start from those of {label}. " if label else ""
+
+
 def _describe_regions(regions: Mapping[str, Any]) -> str:
     """The card's section on the second stage."""
     last, finds = regions["history"][-1], regions["data"]["finds"]
     return REGIONS.format(
         **regions["training"],
         **{key: regions[key] for key in ("n_parameters", "command", "device", "n_threads", "precision")},
+        beginning=_describe_start(regions["training"].get("start")),
         mega_multiply_adds=regions["n_multiply_adds"] / 1e6,
         n_finds=finds["n"],
         digits_ratio=finds["n_digits"] / finds["n"],
