@@ -16,6 +16,13 @@ from digitcore.reader import MIN_SKETCH_CONFIDENCE, DigitReader
 from digitcore.results import Reason
 
 
+def _count(rows: int, confidence: float) -> np.ndarray:
+    """(rows, 10) probabilities: row 0 says 0, row 1 says 1, …"""
+    probs = np.full((rows, 10), (1 - confidence) / 9, np.float32)
+    probs[np.arange(rows), np.arange(rows) % 10] = confidence
+    return probs
+
+
 class _CountingClassifier:
     """Says 0, 1, 2, … for the images in the order they come; the planted answer to test all that surrounds it."""
 
@@ -27,26 +34,24 @@ class _CountingClassifier:
 
     def classify(self, images):
         self.seen.append(images)
-        probs = np.full((len(images), 10), (1 - self.confidence) / 9, np.float32)
-        for row in range(len(images)):
-            probs[row, row % 10] = self.confidence
+        probs = _count(len(images), self.confidence)
         return Classification(probs, probs.max(axis=1) if len(images) else np.zeros(0, np.float32))
 
 
 class _PlantedDetector:
-    """Finds upright dark strokes as ones would be found, sure of their place and of nothing else."""
+    """Finds dark strokes and says 0, 1, 2, … of them as _CountingClassifier does, `score` the chance of each digit."""
 
     label = "planted-detector@0000000"
 
-    def __init__(self, score: float = 0.9) -> None:
-        self.score = score
+    def __init__(self, score: float = 0.9, confidence: float = 0.9) -> None:
+        self.score, self.confidence = score, confidence
 
     config = DetectionConfig()
 
     def detect(self, grey, config=None):
         dark = ((grey < 100) & (grey.max() > 100)).astype(np.uint8)
         boxes = cv2.connectedComponentsWithStats(dark)[2][1:, :4].astype(np.float32)
-        probs = np.full((len(boxes), 10), 0.1, np.float32)
+        probs = _count(len(boxes), self.confidence)
         kinds = dark * np.uint8(InkKind.DIGIT)
         return Detections(boxes, np.full(len(boxes), self.score, np.float32), probs, 255 - grey, 255 - grey, kinds)
 
@@ -54,8 +59,8 @@ class _PlantedDetector:
         return repeat_opinion(found)
 
 
-def _reader(classifier, score: float = 0.9) -> DigitReader:
-    return DigitReader(classifier, _PlantedDetector(score))
+def _reader(classifier: _CountingClassifier, score: float = 0.9) -> DigitReader:
+    return DigitReader(classifier, _PlantedDetector(score, classifier.confidence))
 
 
 def _strokes(placed: list[tuple[int, int]], size_wh=(600, 300)) -> np.ndarray:
