@@ -172,3 +172,36 @@ def test_lines_cross_some_images_from_edge_to_edge():
     n_inked = (lined[is_lined] > 0.05).sum(dim=(1, 2))
     assert n_inked.max() <= 28 * 4 and n_inked.float().median() >= 20
     assert torch.equal(lined[~is_lined], torch.zeros_like(lined[~is_lined]))
+
+
+def test_some_images_are_stretched_until_their_ink_fills_a_square_and_not_beyond_twice():
+    tall = torch.zeros(400, 1, 28, 28)
+    tall[:200, :, 4:24, 8:20] = 1  # 12 px wide, 20 tall
+    tall[200:, :, 4:24, 12:16] = 1  # 4 px wide
+    varied = BatchAugmenter(AugmentationConfig(square_ratio=0.3), 0, CPU)(tall)[:, 0] > 0.5
+    widths, heights = varied.any(dim=1).sum(dim=1), varied.any(dim=2).sum(dim=1)
+    assert torch.equal(heights, torch.full_like(heights, 20))
+    for found, as_it_was, filled in ((widths[:200], 12, 20), (widths[200:], 4, 8)):
+        assert set(found.tolist()) == {as_it_was, filled}
+        assert 0.2 < (found == filled).float().mean() < 0.4
+
+
+def test_filling_leaves_what_is_blank_or_square_alone(images):
+    square = torch.zeros(1, 1, 28, 28)
+    square[:, :, 4:24, 4:24] = 1
+    for still in (square, torch.zeros_like(square), torch.ones_like(square)):
+        varied = BatchAugmenter(AugmentationConfig(square_ratio=1.0), 0, CPU)(still)
+        torch.testing.assert_close(varied, still, atol=1e-5, rtol=0)
+
+
+def test_some_images_are_coarse_and_of_two_levels_where_the_ink_was(images):
+    many = images[:1].repeat(400, 1, 1, 1)
+    varied = BatchAugmenter(AugmentationConfig(coarse_ratio=0.4), 0, CPU)(many)[:, 0]
+    is_coarse = ((varied == 0) | (varied == 1)).all(dim=2).all(dim=1)
+    assert 0.3 < is_coarse.float().mean() < 0.5
+    torch.testing.assert_close(varied[~is_coarse], many[: int((~is_coarse).sum()), 0], atol=1e-5, rtol=0)
+    coarse, image = varied[is_coarse], many[0, 0]
+    # Cells are at most 28 / 16 px wide, so its edge wanders by no more than two pixels; the blob's levels fall slowly.
+    assert (coarse[:, image > 0.85] == 1).all() and (coarse[:, image < 0.1] == 0).all()
+    # Coarser ones among them hold the same row twice.
+    assert ((coarse[:, 1:] == coarse[:, :-1]).all(dim=2) & (coarse[:, 1:] > 0).any(dim=2)).any()

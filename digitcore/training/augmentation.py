@@ -19,6 +19,9 @@ N_ELASTIC_NODES = 6
 # The lightest ground; how far ink stands out at least, as a share of the way from there to white; and the ground's
 # unevenness, a standard deviation as a share of that.
 MAX_GROUND, MIN_GROUND_CONTRAST, MAX_UNEVENNESS = 0.6, 0.3, 0.25
+# Ink that begins here counts for how wide a digit is; how much wider or taller one is drawn to fill a square; the cells
+# along a side of a coarse picture, and where it turns from paper to ink.
+MIN_EXTENT, MAX_FILLING, N_COARSE_CELLS, COARSE_THRESHOLD = 0.25, 2.0, (16, 28), (0.3, 0.6)
 # A 3×3 binomial leaves white noise 3/8 of its standard deviation.
 GRAIN_GAIN = 8 / 3
 
@@ -48,11 +51,17 @@ class BatchAugmenter:
         config = self.config
         if not len(images):
             return images
-        grid = affine_grid(draw_inverse_affines(config, len(images), self.generator), images.shape[-1])
+        inverse_affines = draw_inverse_affines(config, len(images), self.generator)
+        if config.square_ratio:
+            inverse_affines = inverse_affines / self._draw_filling(images)
+        grid = affine_grid(inverse_affines, images.shape[-1])
         if config.elastic_px:
             grid = grid + self._draw_bending(images)
         images = F.grid_sample(images, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
-        images = self._vary_strokes(images)
+        images = self._vary_thickness(images)
+        if config.coarse_ratio:
+            images = self._coarsen(images)
+        images = self._vary_greys(images)
         if config.line_ratio:
             images = self._draw_lines(images)
         if config.ground_ratio:
@@ -68,13 +77,40 @@ class BatchAugmenter:
         nodes *= self._uniform(n_images, 0.0, self.config.elastic_px)[:, :, 0] * (2.0 / size_px)
         return (nodes @ self._bending_basis).view(n_images, 2, size_px, size_px).permute(0, 2, 3, 1)
 
-    def _vary_strokes(self, images: Tensor) -> Tensor:
-        """Pen and camera: thickness, blur, grey levels, noise."""
+    def _draw_filling(self, images: Tensor) -> Tensor:
+        """(B, 2, 1) by how much each is widened and heightened; some of them until their ink fills a square."""
+        inked = images[:, 0] > MIN_EXTENT
+        width, height = inked.any(dim=1).sum(dim=1), inked.any(dim=2).sum(dim=1)
+        side = torch.maximum(width, height)
+        filling = (side[:, None] / torch.stack([width, height], dim=1).clamp(min=1)).clamp(1.0, MAX_FILLING)
+        chosen = self._uniform(len(images), 0.0, 1.0)[:, :, 0] < self.config.square_ratio
+        return torch.where(chosen, filling[:, :, None], torch.ones_like(filling[:, :, None]))
+
+    def _vary_thickness(self, images: Tensor) -> Tensor:
+        """Strokes thicker or thinner."""
         config, n_images = self.config, len(images)
-        if config.max_thickening or config.max_thinning:
-            change = self._uniform(n_images, -config.max_thinning, config.max_thickening)
-            thicker, thinner = _dilate(images), 1 - _dilate(1 - images)
-            images = images + change.clamp(min=0) * (thicker - images) + change.clamp(max=0) * (images - thinner)
+        if not (config.max_thickening or config.max_thinning):
+            return images
+        change = self._uniform(n_images, -config.max_thinning, config.max_thickening)
+        thicker, thinner = _dilate(images), 1 - _dilate(1 - images)
+        return images + change.clamp(min=0) * (thicker - images) + change.clamp(max=0) * (images - thinner)
+
+    def _coarsen(self, images: Tensor) -> Tensor:
+        """Some of them as a small picture of ink and paper and nothing between, enlarged."""
+        n_images, size_px = len(images), images.shape[-1]
+        n_cells = torch.floor(self._uniform(n_images, N_COARSE_CELLS[0], N_COARSE_CELLS[1] + 1))
+        middles = (torch.arange(size_px, device=images.device)[None, :, None, None] + 0.5) / size_px
+        middles = ((torch.floor(middles * n_cells) + 0.5) / n_cells)[:, :, 0, 0] * 2 - 1  # (B, size_px), of each cell
+        along = middles[:, None, :].expand(-1, size_px, -1)
+        grid = torch.stack([along, along.transpose(1, 2)], dim=3)
+        cells = F.grid_sample(images, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+        coarse = (cells > self._uniform(n_images, *COARSE_THRESHOLD)).to(images.dtype)
+        chosen = self._uniform(n_images, 0.0, 1.0) < self.config.coarse_ratio
+        return torch.where(chosen, coarse, images)
+
+    def _vary_greys(self, images: Tensor) -> Tensor:
+        """Pen and camera: blur, grey levels, noise."""
+        config, n_images = self.config, len(images)
         if config.max_blur:
             images = torch.lerp(images, _blur(images), self._uniform(n_images, 0.0, config.max_blur))
         if config.max_gamma > 1:

@@ -78,6 +78,8 @@ class AugmentationConfig:
         ground_ratio: share of the images on a ground that is not black, lighter here than there, the ink paler.
         grain_std: that ground's grain, up to this standard deviation as a share of how far the ink stands out.
         line_ratio: share of the images with a straight line across them, as ruled paper leaves.
+        square_ratio: share of the images stretched until the ink is as wide as it is tall, as some scanners' forms do.
+        coarse_ratio: share of the images as a coarse picture of two levels, ink and paper.
     """
 
     rotation_degrees: float = 0.0
@@ -95,6 +97,8 @@ class AugmentationConfig:
     ground_ratio: float = 0.0
     grain_std: float = 0.0
     line_ratio: float = 0.0
+    square_ratio: float = 0.0
+    coarse_ratio: float = 0.0
 
     def __post_init__(self) -> None:
         """Check the bounds."""
@@ -108,7 +112,9 @@ class AugmentationConfig:
         check(self.elastic_px >= 0, "elastic_px", "at least 0", self.elastic_px)
         check(self.noise_std >= 0, "noise_std", "at least 0", self.noise_std)
         check(self.grain_std >= 0, "grain_std", "at least 0", self.grain_std)
-        for name in ("max_thickening", "max_thinning", "max_blur", "ground_ratio", "line_ratio"):
+        for name in ("max_thickening", "max_thinning", "max_blur"):
+            check(0 <= getattr(self, name) <= 1, name, "from 0 to 1", getattr(self, name))
+        for name in ("ground_ratio", "line_ratio", "square_ratio", "coarse_ratio"):
             check(0 <= getattr(self, name) <= 1, name, "from 0 to 1", getattr(self, name))
 
 
