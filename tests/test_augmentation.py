@@ -205,3 +205,28 @@ def test_some_images_are_coarse_and_of_two_levels_where_the_ink_was(images):
     assert (coarse[:, image > 0.85] == 1).all() and (coarse[:, image < 0.1] == 0).all()
     # Coarser ones among them hold the same row twice.
     assert ((coarse[:, 1:] == coarse[:, :-1]).all(dim=2) & (coarse[:, 1:] > 0).any(dim=2)).any()
+
+
+def test_mild_ones_are_varied_a_third_as_far_and_have_no_ground_line_or_coarse_form(images):
+    by_shares = AugmentationConfig(square_ratio=1, coarse_ratio=1, line_ratio=1, ground_ratio=1, mild_ratio=1)
+    torch.testing.assert_close(BatchAugmenter(by_shares, 0, CPU)(images), images, atol=1e-5, rtol=0)
+    many = images[:1].repeat(600, 1, 1, 1)
+    bent, mild = (
+        (BatchAugmenter(AugmentationConfig(translation_ratio=0.2, mild_ratio=ratio), 0, CPU)(many) - many)
+        .abs()
+        .amax(dim=(1, 2, 3))
+        for ratio in (0.0, 1.0)
+    )
+    assert 0.25 < mild.mean() / bent.mean() < 0.6
+    for config in (DIGITNET_AUGMENTATION, ARTICLE_AUGMENTATION):
+        far, near = (
+            (BatchAugmenter(replace(config, mild_ratio=ratio), 0, CPU)(many) - many).square().mean() for ratio in (0, 1)
+        )
+        assert near < 0.5 * far
+
+
+def test_as_many_are_mild_as_the_ratio_says(images):
+    many = images[:1].repeat(600, 1, 1, 1)
+    varied = BatchAugmenter(AugmentationConfig(coarse_ratio=1, mild_ratio=0.3), 0, CPU)(many)[:, 0]
+    is_coarse = ((varied == 0) | (varied == 1)).all(dim=2).all(dim=1)
+    assert 0.65 < is_coarse.float().mean() < 0.75

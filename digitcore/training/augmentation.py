@@ -19,6 +19,8 @@ N_ELASTIC_NODES = 6
 # The lightest ground; how far ink stands out at least, as a share of the way from there to white; and the ground's
 # unevenness, a standard deviation as a share of that.
 MAX_GROUND, MIN_GROUND_CONTRAST, MAX_UNEVENNESS = 0.6, 0.3, 0.25
+# What is left of every variation for the images that are varied mildly.
+MILD_STRENGTH = 0.35
 # Ink that begins here counts for how wide a digit is; how much wider or taller one is drawn to fill a square; the cells
 # along a side of a coarse picture, and where it turns from paper to ink.
 MIN_EXTENT, MAX_FILLING, N_COARSE_CELLS, COARSE_THRESHOLD = 0.25, 2.0, (16, 28), (0.3, 0.6)
@@ -51,22 +53,36 @@ class BatchAugmenter:
         config = self.config
         if not len(images):
             return images
-        inverse_affines = draw_inverse_affines(config, len(images), self.generator)
+        strength = self._draw_strength(len(images))
+        inverse_affines = draw_inverse_affines(config, len(images), self.generator, strength)
         if config.square_ratio:
-            inverse_affines = inverse_affines / self._draw_filling(images)
+            inverse_affines = inverse_affines / self._draw_filling(images, strength)
         grid = affine_grid(inverse_affines, images.shape[-1])
         if config.elastic_px:
-            grid = grid + self._draw_bending(images)
+            grid = grid + self._draw_bending(images) * strength[:, None, None, None]
         images = F.grid_sample(images, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
-        images = self._vary_thickness(images)
+        strength = strength[:, None, None, None]
+        images = self._vary_thickness(images, strength)
         if config.coarse_ratio:
-            images = self._coarsen(images)
-        images = self._vary_greys(images)
+            images = self._coarsen(images, strength)
+        images = self._vary_greys(images, strength)
         if config.line_ratio:
-            images = self._draw_lines(images)
+            images = self._draw_lines(images, strength)
         if config.ground_ratio:
-            images = self._lay_on_ground(images)
+            images = self._lay_on_ground(images, strength)
         return images
+
+    def _draw_strength(self, n_images: int) -> Tensor:
+        """(B,) 1 for full variation; `MILD_STRENGTH` for some."""
+        full = torch.ones(n_images, device=self.generator.device)
+        if not self.config.mild_ratio:
+            return full
+        is_mild = _uniform(n_images, 0.0, 1.0, self.generator) < self.config.mild_ratio
+        return torch.where(is_mild, MILD_STRENGTH * full, full)
+
+    def _choose(self, ratio: float, strength: Tensor) -> Tensor:
+        """(B, 1, 1, 1) this share of those that are not varied mildly. `strength` is (B, 1, 1, 1)."""
+        return (self._uniform(len(strength), 0.0, 1.0) < ratio) & (strength == 1)
 
     def _draw_bending(self, images: Tensor) -> Tensor:
         """(B, H, W, 2) smooth displacements in the units of the grid, each image's strength drawn anew."""
@@ -77,25 +93,25 @@ class BatchAugmenter:
         nodes *= self._uniform(n_images, 0.0, self.config.elastic_px)[:, :, 0] * (2.0 / size_px)
         return (nodes @ self._bending_basis).view(n_images, 2, size_px, size_px).permute(0, 2, 3, 1)
 
-    def _draw_filling(self, images: Tensor) -> Tensor:
+    def _draw_filling(self, images: Tensor, strength: Tensor) -> Tensor:
         """(B, 2, 1) by how much each is widened and heightened; some of them until their ink fills a square."""
         inked = images[:, 0] > MIN_EXTENT
         width, height = inked.any(dim=1).sum(dim=1), inked.any(dim=2).sum(dim=1)
         side = torch.maximum(width, height)
         filling = (side[:, None] / torch.stack([width, height], dim=1).clamp(min=1)).clamp(1.0, MAX_FILLING)
-        chosen = self._uniform(len(images), 0.0, 1.0)[:, :, 0] < self.config.square_ratio
+        chosen = self._choose(self.config.square_ratio, strength[:, None, None, None])[:, :, 0]
         return torch.where(chosen, filling[:, :, None], torch.ones_like(filling[:, :, None]))
 
-    def _vary_thickness(self, images: Tensor) -> Tensor:
+    def _vary_thickness(self, images: Tensor, strength: Tensor) -> Tensor:
         """Strokes thicker or thinner."""
         config, n_images = self.config, len(images)
         if not (config.max_thickening or config.max_thinning):
             return images
-        change = self._uniform(n_images, -config.max_thinning, config.max_thickening)
+        change = self._uniform(n_images, -config.max_thinning, config.max_thickening) * strength
         thicker, thinner = _dilate(images), 1 - _dilate(1 - images)
         return images + change.clamp(min=0) * (thicker - images) + change.clamp(max=0) * (images - thinner)
 
-    def _coarsen(self, images: Tensor) -> Tensor:
+    def _coarsen(self, images: Tensor, strength: Tensor) -> Tensor:
         """Some of them as a small picture of ink and paper and nothing between, enlarged."""
         n_images, size_px = len(images), images.shape[-1]
         n_cells = torch.floor(self._uniform(n_images, N_COARSE_CELLS[0], N_COARSE_CELLS[1] + 1))
@@ -105,23 +121,23 @@ class BatchAugmenter:
         grid = torch.stack([along, along.transpose(1, 2)], dim=3)
         cells = F.grid_sample(images, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
         coarse = (cells > self._uniform(n_images, *COARSE_THRESHOLD)).to(images.dtype)
-        chosen = self._uniform(n_images, 0.0, 1.0) < self.config.coarse_ratio
+        chosen = self._choose(self.config.coarse_ratio, strength)
         return torch.where(chosen, coarse, images)
 
-    def _vary_greys(self, images: Tensor) -> Tensor:
+    def _vary_greys(self, images: Tensor, strength: Tensor) -> Tensor:
         """Pen and camera: blur, grey levels, noise."""
         config, n_images = self.config, len(images)
         if config.max_blur:
-            images = torch.lerp(images, _blur(images), self._uniform(n_images, 0.0, config.max_blur))
+            images = torch.lerp(images, _blur(images), self._uniform(n_images, 0.0, config.max_blur) * strength)
         if config.max_gamma > 1:
             limit = math.log(config.max_gamma)
-            images = images.clamp(1e-6, 1.0) ** torch.exp(self._uniform(n_images, -limit, limit))
+            images = images.clamp(1e-6, 1.0) ** torch.exp(self._uniform(n_images, -limit, limit) * strength)
         if config.noise_std:
             noise = torch.randn(images.shape, generator=self.generator, device=images.device)
-            images = images + noise * self._uniform(n_images, 0.0, config.noise_std)
+            images = images + noise * self._uniform(n_images, 0.0, config.noise_std) * strength
         return images.clamp(0.0, 1.0)
 
-    def _draw_lines(self, images: Tensor) -> Tensor:
+    def _draw_lines(self, images: Tensor, strength: Tensor) -> Tensor:
         """A line of one or two pixels across some of them, at any angle, as pale or strong as it comes."""
         n_images, size_px = len(images), images.shape[-1]
         along = torch.arange(size_px, device=images.device) - (size_px - 1) / 2
@@ -129,10 +145,10 @@ class BatchAugmenter:
         away = along[None, None, None, :] * torch.cos(angle) + along[None, None, :, None] * torch.sin(angle)
         away = (away - self._uniform(n_images, -size_px / 2, size_px / 2)).abs()  # (B, 1, H, W) px
         lines = (self._uniform(n_images, 0.5, 1.0) + 0.5 - away).clamp(0.0, 1.0) * self._uniform(n_images, 0.2, 1.0)
-        chosen = self._uniform(n_images, 0.0, 1.0) < self.config.line_ratio
+        chosen = self._choose(self.config.line_ratio, strength)
         return torch.where(chosen, torch.maximum(images, lines), images)
 
-    def _lay_on_ground(self, images: Tensor) -> Tensor:
+    def _lay_on_ground(self, images: Tensor, strength: Tensor) -> Tensor:
         """Some of them on paper that was not cleared: its light uneven and grained, the ink between it and white."""
         n_images, size_px = len(images), images.shape[-1]
         if self._bending_basis is None:
@@ -144,7 +160,7 @@ class BatchAugmenter:
         grain = torch.randn(images.shape, generator=self.generator, device=images.device)
         grain = GRAIN_GAIN * _blur(grain) * self._uniform(n_images, 0.0, self.config.grain_std)
         laid = level + torch.lerp(uneven, torch.ones_like(images), images) * contrast + grain * contrast
-        chosen = self._uniform(n_images, 0.0, 1.0) < self.config.ground_ratio
+        chosen = self._choose(self.config.ground_ratio, strength)
         return torch.where(chosen, laid, images).clamp(0.0, 1.0)
 
     def _uniform(self, n_images: int, low: float, high: float) -> Tensor:
@@ -152,13 +168,16 @@ class BatchAugmenter:
         return _uniform(n_images, low, high, self.generator)[:, None, None, None]
 
 
-def draw_inverse_affines(config: AugmentationConfig, n_images: int, generator: Generator) -> Tensor:
+def draw_inverse_affines(
+    config: AugmentationConfig, n_images: int, generator: Generator, strength: Tensor | float = 1.0
+) -> Tensor:
     """Random maps from the pixels of the varied image back to the source's.
 
     Args:
         config: rotation, shear, translation, scale and aspect.
         n_images: how many maps.
         generator: also says on which device.
+        strength: how much of the variation that is drawn takes place, 0 to 1, for all or for each, (n_images,).
 
     Returns:
         (n_images, 2, 3) float32: both frames in shares of the side, the origin in the middle of the image, x right,
@@ -169,17 +188,17 @@ def draw_inverse_affines(config: AugmentationConfig, n_images: int, generator: G
         return _uniform(n_images, low, high, generator)
 
     radians = math.pi / 180
-    angle = draw(-config.rotation_degrees, config.rotation_degrees) * radians
-    slant = torch.tan(draw(-config.shear_degrees, config.shear_degrees) * radians)
-    scale = draw(config.min_scale, config.max_scale)
-    stretch = torch.exp(draw(-0.5, 0.5) * math.log(config.max_aspect))
-    shift = torch.stack([draw(-config.translation_ratio, config.translation_ratio) for _ in "xy"], dim=1)
+    angle = draw(-config.rotation_degrees, config.rotation_degrees) * radians * strength
+    slant = torch.tan(draw(-config.shear_degrees, config.shear_degrees) * radians * strength)
+    scale = 1 + (draw(config.min_scale, config.max_scale) - 1) * strength
+    stretch = torch.exp(draw(-0.5, 0.5) * math.log(config.max_aspect) * strength)
+    shift = [draw(-config.translation_ratio, config.translation_ratio) * strength for _ in "xy"]
     cos, sin = torch.cos(angle), torch.sin(angle)
     # Forward: rotation · [[1, -slant], [0, 1]] · diag(scale·stretch, scale/stretch); its inverse, row by row:
     row_x = torch.stack([cos - slant * sin, sin + slant * cos], dim=1) / (scale * stretch)[:, None]
     row_y = torch.stack([-sin, cos], dim=1) * (stretch / scale)[:, None]
     linear = torch.stack([row_x, row_y], dim=1)  # (n, 2, 2)
-    return torch.cat([linear, -linear @ shift[:, :, None]], dim=2)
+    return torch.cat([linear, -linear @ torch.stack(shift, dim=1)[:, :, None]], dim=2)
 
 
 def affine_grid(inverse_affines: Tensor, size_px: int) -> Tensor:
