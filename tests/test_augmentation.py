@@ -208,7 +208,9 @@ def test_some_images_are_coarse_and_of_two_levels_where_the_ink_was(images):
 
 
 def test_mild_ones_are_varied_a_third_as_far_and_have_no_ground_line_or_coarse_form(images):
-    by_shares = AugmentationConfig(square_ratio=1, coarse_ratio=1, line_ratio=1, ground_ratio=1, mild_ratio=1)
+    by_shares = AugmentationConfig(
+        square_ratio=1, coarse_ratio=1, hollow_ratio=1, line_ratio=1, ground_ratio=1, mild_ratio=1
+    )
     torch.testing.assert_close(BatchAugmenter(by_shares, 0, CPU)(images), images, atol=1e-5, rtol=0)
     many = images[:1].repeat(600, 1, 1, 1)
     bent, mild = (
@@ -230,3 +232,16 @@ def test_as_many_are_mild_as_the_ratio_says(images):
     varied = BatchAugmenter(AugmentationConfig(coarse_ratio=1, mild_ratio=0.3), 0, CPU)(many)[:, 0]
     is_coarse = ((varied == 0) | (varied == 1)).all(dim=2).all(dim=1)
     assert 0.65 < is_coarse.float().mean() < 0.75
+
+
+def test_hollow_ones_have_rims_and_little_within():
+    stroke = torch.zeros(400, 1, 28, 28)
+    stroke[:, :, 4:24, 12:16] = 1
+    varied = BatchAugmenter(AugmentationConfig(hollow_ratio=0.3), 0, CPU)(stroke)[:, 0]
+    within = varied[:, 6:22, 12:16].amax(dim=(1, 2))
+    is_hollow = within < 0.5
+    assert 0.2 < is_hollow.float().mean() < 0.4
+    assert (within[is_hollow] <= 0.4 + 1e-5).all() and within[is_hollow].max() > 0.3
+    for beside in (11, 16):
+        torch.testing.assert_close(varied[is_hollow][:, 4:24, beside], torch.ones(int(is_hollow.sum()), 20))
+    torch.testing.assert_close(varied[~is_hollow], stroke[~is_hollow, 0], atol=1e-5, rtol=0)

@@ -19,6 +19,8 @@ N_ELASTIC_NODES = 6
 # The lightest ground; how far ink stands out at least, as a share of the way from there to white; and the ground's
 # unevenness, a standard deviation as a share of that.
 MAX_GROUND, MIN_GROUND_CONTRAST, MAX_UNEVENNESS = 0.6, 0.3, 0.25
+# How much of the ink within a stroke is gone where its rim alone is left.
+HOLLOWNESS = (0.6, 1.0)
 # What is left of every variation for the images that are varied mildly.
 MILD_STRENGTH = 0.35
 # Ink that begins here counts for how wide a digit is; how much wider or taller one is drawn to fill a square; the cells
@@ -63,6 +65,8 @@ class BatchAugmenter:
         images = F.grid_sample(images, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
         strength = strength[:, None, None, None]
         images = self._vary_thickness(images, strength)
+        if config.hollow_ratio:
+            images = self._hollow(images, strength)
         if config.coarse_ratio:
             images = self._coarsen(images, strength)
         images = self._vary_greys(images, strength)
@@ -110,6 +114,11 @@ class BatchAugmenter:
         change = self._uniform(n_images, -config.max_thinning, config.max_thickening) * strength
         thicker, thinner = _dilate(images), 1 - _dilate(1 - images)
         return images + change.clamp(min=0) * (thicker - images) + change.clamp(max=0) * (images - thinner)
+
+    def _hollow(self, images: Tensor, strength: Tensor) -> Tensor:
+        """Some of them drawn with a thicker pen whose strokes have faded, all but their rims."""
+        hollow = _dilate(images) - images * self._uniform(len(images), *HOLLOWNESS)
+        return torch.where(self._choose(self.config.hollow_ratio, strength), hollow, images)
 
     def _coarsen(self, images: Tensor, strength: Tensor) -> Tensor:
         """Some of them as a small picture of ink and paper and nothing between, enlarged."""

@@ -80,6 +80,7 @@ class AugmentationConfig:
         line_ratio: share of the images with a straight line across them, as ruled paper leaves.
         square_ratio: share of the images stretched until the ink is as wide as it is tall, as some scanners' forms do.
         coarse_ratio: share of the images as a coarse picture of two levels, ink and paper.
+        hollow_ratio: share of the images whose strokes are hollow, as local contrast leaves those of a thick pen.
         mild_ratio: share of the images that see a third of all this, and none of what comes by shares.
     """
 
@@ -100,6 +101,7 @@ class AugmentationConfig:
     line_ratio: float = 0.0
     square_ratio: float = 0.0
     coarse_ratio: float = 0.0
+    hollow_ratio: float = 0.0
     mild_ratio: float = 0.0
 
     def __post_init__(self) -> None:
@@ -116,7 +118,7 @@ class AugmentationConfig:
         check(self.grain_std >= 0, "grain_std", "at least 0", self.grain_std)
         for name in ("max_thickening", "max_thinning", "max_blur"):
             check(0 <= getattr(self, name) <= 1, name, "from 0 to 1", getattr(self, name))
-        for name in ("ground_ratio", "line_ratio", "square_ratio", "coarse_ratio", "mild_ratio"):
+        for name in ("ground_ratio", "line_ratio", "square_ratio", "coarse_ratio", "hollow_ratio", "mild_ratio"):
             check(0 <= getattr(self, name) <= 1, name, "from 0 to 1", getattr(self, name))
 
 
