@@ -13,6 +13,7 @@ from digitcore.model import SeedCNN
 from digitcore.training import AugmentationConfig, TrainConfig, TrainingSets, fit
 from digitcore.training.calibration import fit_temperature
 from digitcore.training.loop import predict_logits
+from digitcore.training.results import find_best
 from digitcore.training.state import STATE_NAME, load_state
 
 CPU = torch.device("cpu")
@@ -153,6 +154,67 @@ def test_resumed_run_equals_an_unbroken_one(sets, tmp_path, config, n_before):
     assert resumed.config == unbroken.config
     losses = [(epoch.loss, epoch.validation_loss) for epoch in unbroken.history]
     assert [(epoch.loss, epoch.validation_loss) for epoch in seen] == losses
+
+
+@pytest.fixture(scope="module")
+def contrary_sets(sets):
+    """The more is learnt, the higher the loss of the images held out: their labels are all wrong."""
+    held_out = sets.validation
+    return replace(sets, validation=replace(held_out, labels=(held_out.labels + 1) % 10))
+
+
+# Adam at this rate errs for some steps before it learns; the step schedule's rates do not depend on the epochs to come.
+PATIENT = replace(PLAIN, n_epochs=9, patience=2, holdout=True)
+
+
+def test_patience_stops_after_the_lowest_loss_and_keeps_its_weights(contrary_sets):
+    result = fit(PATIENT, contrary_sets)
+    losses = [epoch.validation_loss for epoch in result.history]
+    best = losses.index(min(losses)) + 1
+    assert len(losses) == best + 2 < 9, "no run of rising losses: the test shows nothing"
+    kept_all = replace(PATIENT, patience=0)
+    _assert_same(_weights(result), _weights(fit(replace(kept_all, n_epochs=best), contrary_sets)))
+    assert len(fit(kept_all, contrary_sets).history) == 9
+
+
+def test_patience_that_is_never_tried_trains_to_the_end(sets):
+    result = fit(replace(PATIENT, n_epochs=3), sets)
+    assert [epoch.epoch for epoch in result.history] == [1, 2, 3]
+    assert find_best(result.history).epoch == 3
+
+
+@pytest.mark.parametrize("n_before", [1, 2])
+def test_a_resumed_run_remembers_the_best_weights(contrary_sets, tmp_path, n_before):
+    unbroken = fit(PATIENT, contrary_sets)
+
+    def stop_in_the_next_epoch(epoch, n_done, _):
+        if (epoch, n_done) == (n_before + 1, 3):
+            raise _StopError
+
+    with pytest.raises(_StopError):
+        fit(PATIENT, contrary_sets, state_folder=tmp_path, on_step=stop_in_the_next_epoch)
+    _assert_same(
+        _weights(fit(PATIENT, contrary_sets, state_folder=tmp_path, resume=True)),
+        _weights(unbroken),
+    )
+    # All done: resuming once more gives the best again, and trains nothing.
+    again = fit(PATIENT, contrary_sets, state_folder=tmp_path, resume=True)
+    _assert_same(_weights(again), _weights(unbroken))
+    assert len(again.history) == len(unbroken.history)
+
+
+def test_interim_weights_of_a_patient_run_are_the_best_so_far(contrary_sets):
+    interim = []
+    result = fit(PATIENT, contrary_sets, on_interim=interim.append, interim_epochs=1)
+    assert len(interim) == len(result.history) - 1, "the last epoch's are the result"
+    _assert_same(_weights(interim[-1]), _weights(result))
+
+
+def test_patience_without_images_held_out_is_told(sets):
+    with pytest.raises(ConfigError, match="images held out, and there are none"):
+        fit(PATIENT, replace(sets, validation=None))
+    with pytest.raises(ConfigError, match="patience must be 0 where no images are held out"):
+        replace(PATIENT, holdout=False)
 
 
 def test_resuming_a_finished_run_trains_nothing(sets, tmp_path):

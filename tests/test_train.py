@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -164,10 +165,28 @@ def test_shipped_checkpoints_say_how_they_were_made(name):
     config = TrainConfig.from_dict(metrics["training"])
     assert config == load_preset(name)
     assert metrics["command"] == f"python -m train.train --preset {name}"
-    assert len(metrics["history"]) == config.n_epochs
+    n_done, card = len(metrics["history"]), make_card(name, config, metrics)
+    if config.patience:
+        best = min(metrics["history"], key=lambda result: result["validation_loss"])
+        assert n_done in (config.n_epochs, best["epoch"] + config.patience)
+        assert f"these being the weights of epoch {best['epoch']}, " in card
+    else:
+        assert n_done == config.n_epochs
+    assert "so far" not in card
     assert loaded.config.architecture == config.architecture
     assert metrics["n_parameters"] == count_parameters(loaded.model)
-    assert make_card(name, config, metrics) == (SHIPPED / name / "README.md").read_text()
+    assert card == (SHIPPED / name / "README.md").read_text()
+
+
+def test_the_card_of_a_patient_run_names_the_epoch():
+    metrics = load_checkpoint(SHIPPED / "digitnet").metrics
+    config = replace(TrainConfig.from_dict(metrics["training"]), n_epochs=9, patience=2)
+    for losses, words in (
+        ((0.3, 0.1, 0.2), "3 of 9 epochs so far, these being the weights of epoch 2, "),
+        ((0.3, 0.1, 0.2, 0.4), "4 of 9 epochs, these being the weights of epoch 2, "),
+    ):
+        history = [{"epoch": n + 1, "validation_loss": loss} for n, loss in enumerate(losses)]
+        assert words in make_card("digitnet", config, metrics | {"history": history})
 
 
 @pytest.mark.mnist

@@ -1,7 +1,7 @@
 """The model card of a trained digit network: README.md with the Hub's YAML header."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from digitcore.training.config import TrainConfig
@@ -169,8 +169,7 @@ def _describe_training(config: TrainConfig, metrics: Mapping[str, Any]) -> str:
         "step": f"{config.learning_rate:g}, times {config.step_gamma:g} after each epoch",
         "one-cycle": f"up to {config.learning_rate:g} in {config.warmup_epochs:g} epochs, then down to 0 as a cosine",
     }[config.schedule]
-    n_done = len(metrics["history"])
-    epochs = f"{n_done} of {config.n_epochs} epochs so far" if n_done < config.n_epochs else f"{n_done} epochs"
+    epochs = _describe_epochs(config, metrics["history"])
     averaged = f" The weights are a moving average (decay {config.ema_decay:g})." if config.ema_decay else ""
     return (
         f"    {metrics['command']}\n\n"
@@ -178,6 +177,20 @@ def _describe_training(config: TrainConfig, metrics: Mapping[str, Any]) -> str:
         f"{'AdamW' if config.optimizer == 'adamw' else 'Adam'}, learning rate {rate}, seed {config.seed}.{averaged} "
         f"{chosen} On {metrics['device']} with {metrics['n_threads']} thread(s), {metrics['precision']}, it took "
         f"{metrics['seconds'] / 60:.0f} minutes. `metrics.json` has every epoch, the images' hashes and the versions."
+    )
+
+
+def _describe_epochs(config: TrainConfig, history: Sequence[Mapping[str, Any]]) -> str:
+    """How many, and which one's weights are these."""
+    n_done = len(history)
+    if not config.patience:
+        return f"{n_done} of {config.n_epochs} epochs so far" if n_done < config.n_epochs else f"{n_done} epochs"
+    best = min(history, key=lambda result: result["validation_loss"])["epoch"]
+    is_over = n_done >= config.n_epochs or n_done - best >= config.patience
+    so_far = "" if is_over else " so far"
+    return (
+        f"{n_done} of {config.n_epochs} epochs{so_far}, these being the weights of epoch {best}, when the loss on the "
+        f"images held out was lowest (no lower one for {config.patience} epochs ends a run),"
     )
 
 

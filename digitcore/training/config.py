@@ -142,6 +142,8 @@ class TrainConfig(RunConfig):
         max_gradient_norm: gradients longer than this are shortened to it; 0 for never.
         label_smoothing: share of the truth that is spread over all classes.
         ema_decay: weights are averaged over the last 1 / (1 - this) steps or so; 0 for no averaging.
+        patience: stop when the loss on the images held out has not fallen for so many epochs, and keep the weights of
+            the epoch in which it was lowest (early stopping); 0 trains every epoch and keeps the last.
         holdout: keep MNIST's last 5,000 training images for choosing; else train on all 60,000.
         augmentation: how images are varied; None leaves them alone.
         n_repeats: how often an epoch shows each of MNIST's images, beside the crops.
@@ -165,6 +167,7 @@ class TrainConfig(RunConfig):
     max_gradient_norm: float = 0.0
     label_smoothing: float = 0.0
     ema_decay: float = 0.0
+    patience: int = 0
     holdout: bool = False
     augmentation: AugmentationConfig | None = None
     n_repeats: int = 1
@@ -188,6 +191,8 @@ class TrainConfig(RunConfig):
         check(self.max_gradient_norm >= 0, "max_gradient_norm", "at least 0", self.max_gradient_norm)
         check(0 <= self.label_smoothing < 1, "label_smoothing", "from 0 to below 1", self.label_smoothing)
         check(0 <= self.ema_decay < 1, "ema_decay", "from 0 to below 1", self.ema_decay)
+        check(self.patience >= 0, "patience", "at least 0", self.patience)
+        check(self.holdout or not self.patience, "patience", "0 where no images are held out", self.patience)
         check(self.n_repeats >= 1, "n_repeats", "at least 1", self.n_repeats)
         check(self.n_crop_pages >= 0, "n_crop_pages", "at least 0", self.n_crop_pages)
         check(self.is_digit_weight >= 0, "is_digit_weight", "at least 0", self.is_digit_weight)

@@ -4,6 +4,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -23,8 +24,9 @@ from digitcore.training.calibration import fit_platt, fit_temperature
 from digitcore.training.config import TrainConfig
 from digitcore.training.crop_set import Crops
 from digitcore.training.optimization import set_learning_rate
-from digitcore.training.results import EpochResult, FitResult, TrainingSets
+from digitcore.training.results import EpochResult, FitResult, TrainingSets, find_best
 from digitcore.training.run import TrainingRun, compute_digit_loss, compute_presence_loss, notify
+from digitcore.training.state import RunState, load_state, pack_module, unpack_module
 
 logger = logging.getLogger(__name__)
 
@@ -72,10 +74,11 @@ def fit(
         interim_epochs: 0 is never.
 
     Returns:
-        The last epoch's network: nothing is chosen among epochs.
+        The last epoch's network; with patience that of the epoch with the lowest loss on the images held out.
 
     Raises:
-        ConfigError: if the state to go on from belongs to other settings, images or device.
+        ConfigError: if there is patience and nothing is held out, or the state to go on from belongs to other
+            settings, images or device.
         CheckpointError: if there is no state to go on from, or it is damaged.
         KeyboardInterrupt: on Ctrl-C; the state of the last whole epoch is on disk.
     """
@@ -86,10 +89,9 @@ def fit(
             notify(on_epoch, result)
     for result in run.run_rounds(config.n_epochs, lambda: run.train_epoch(on_step), state_folder):
         notify(on_epoch, result)
-        n_done = len(run.history)
-        if interim_epochs and n_done % interim_epochs == 0 and n_done < config.n_epochs:
-            notify(on_interim, run.finish(deepcopy(run.final_model)))
-    return run.finish(run.final_model)
+        if interim_epochs and len(run.history) % interim_epochs == 0 and not run.is_done(config.n_epochs):
+            notify(on_interim, run.finish(deepcopy(run.chosen_model)))
+    return run.finish(run.chosen_model)
 
 
 class _Run(TrainingRun):
@@ -104,6 +106,11 @@ class _Run(TrainingRun):
             config, lambda: ARCHITECTURES[config.architecture](**config.arguments), device, config.optimizer
         )
         self.sets = sets
+        self.best: nn.Module | None = None
+        if config.patience:
+            if sets.validation is None or not len(sets.validation):
+                raise ConfigError("Patience looks at images held out, and there are none.")
+            self.best = deepcopy(self.final_model).eval().requires_grad_(False)
         self.shuffler = Generator().manual_seed(config.seed)
         self.generators = {"shuffler": self.shuffler}
         self.augmenter = None
@@ -124,11 +131,36 @@ class _Run(TrainingRun):
         self.data_digest = "+".join(part.digest() for part in parts)
         self.n_steps_per_epoch = -(-len(self.shown) // config.batch_size)
 
+    @property
+    def chosen_model(self) -> nn.Module:
+        """What the run gives if it ends here."""
+        return self.final_model if self.best is None else self.best
+
+    def is_done(self, n_rounds: int) -> bool:
+        """Whether all epochs are done, or the best was too long ago."""
+        if super().is_done(n_rounds):
+            return True
+        n_done = len(self.history)
+        return self.best is not None and n_done > 0 and n_done - find_best(self.history).epoch >= self.config.patience
+
+    def resume(self, state_folder: Path | None) -> None:
+        """As of any run; the best epoch's weights too."""
+        super().resume(state_folder)
+        if self.best is not None:
+            unpack_module("best", self.best, load_state(Path(state_folder)).tensors)
+
+    def _pack(self) -> RunState:
+        state = super()._pack()
+        return state if self.best is None else replace(state, tensors=state.tensors | pack_module("best", self.best))
+
     def train_epoch(self, on_step: OnStep | None) -> EpochResult:
         """See every training image, MNIST's as often as the config says, in a new order."""
         epoch = len(self.history)
         with self.seeded(epoch):
-            return self._train_epoch(epoch, on_step)
+            result = self._train_epoch(epoch, on_step)
+        if self.best is not None and find_best([*self.history, result]) is result:
+            self.best.load_state_dict(self.final_model.state_dict())
+        return result
 
     def _train_epoch(self, epoch: int, on_step: OnStep | None) -> EpochResult:
         start = time.perf_counter()

@@ -1,5 +1,6 @@
 """What goes into a training run and what comes out of it."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -61,7 +62,8 @@ class FitResult:
     """A finished run.
 
     Attributes:
-        model: the last epoch's weights (averaged, if the config says so), on the CPU, in evaluation mode.
+        model: the last epoch's weights, or with patience the best one's (averaged, if the config says so), on the CPU,
+            in evaluation mode.
         config: for `save_checkpoint`, with the temperature fitted on the validation images, or 1.
         history: one result an epoch.
     """
@@ -69,3 +71,8 @@ class FitResult:
     model: nn.Module
     config: CheckpointConfig
     history: tuple[EpochResult, ...]
+
+
+def find_best(history: Sequence[EpochResult]) -> EpochResult:
+    """The epoch with the lowest loss on the images held out, the first of several."""
+    return min(history, key=lambda result: result.validation_loss)

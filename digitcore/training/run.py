@@ -115,11 +115,15 @@ class TrainingRun:
             train_round: trains one and says what it came to.
             state_folder: where the state is written after each; None for nowhere.
         """
-        while len(self.history) < n_rounds:
+        while not self.is_done(n_rounds):
             self.history.append(train_round())
             if state_folder is not None:
                 save_state(Path(state_folder), self._pack())
             yield self.history[-1]
+
+    def is_done(self, n_rounds: int) -> bool:
+        """Whether nothing is left to train of so many rounds."""
+        return len(self.history) >= n_rounds
 
     def resume(self, state_folder: Path | None) -> None:
         """Go back to the end of the last whole round of a run with the same config, data and kind of device.
