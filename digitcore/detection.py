@@ -5,7 +5,7 @@ range at two levels or more, and what the levels agree on counts once.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -50,6 +50,10 @@ class Detections:
     heatmap: npt.NDArray[np.uint8]
     contrast: npt.NDArray[np.uint8]
     ink_kinds: npt.NDArray[np.uint8]
+
+    def pick_first(self, n: int) -> "Detections":
+        """The likeliest n of what was found, on the same page."""
+        return replace(self, boxes=self.boxes[:n], scores=self.scores[:n], probs=self.probs[:n])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -103,19 +107,22 @@ class PageDetector:
         """Find the digits of a picture, with another config if one is given; see `detect`."""
         return detect(self._net, grey, self.device, config or self.config, self.checkpoint.config.temperature)
 
-    def look_closer(self, grey: npt.NDArray[np.uint8], found: Detections) -> PlaceOpinions:
+    def look_closer(self, grey: npt.NDArray[np.uint8], found: Detections, rotation: int = 0) -> PlaceOpinions:
         """Ask the second stage about what was found in a picture; without one, the first stage speaks twice.
 
         Args:
             grey: (H, W) uint8, the picture.
             found: n finds in it.
+            rotation: degrees clockwise, a multiple of 90, by which each find is turned in its place before.
 
         Raises:
             ImageError: if `grey` is not a 2-D uint8 array with at least one pixel.
         """
         if self._net.regions is None:
             return repeat_opinion(found)
-        scores, probs = classify_regions(self._net.regions, cut_regions(grey, found.boxes), self.device)
+        # The find's frame is about the middle, so it turns with the picture.
+        regions = torch.rot90(cut_regions(grey, found.boxes), -rotation // 90, dims=(2, 3))
+        scores, probs = classify_regions(self._net.regions, regions, self.device)
         return PlaceOpinions(np.stack([found.scores, scores], axis=1), np.stack([found.probs, probs], axis=1))
 
 

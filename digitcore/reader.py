@@ -12,11 +12,12 @@ from digitcore.checkpoint import Checkpoint
 from digitcore.classifier import DigitClassifier
 from digitcore.detection import PageDetector
 from digitcore.device import is_lent, lend_gpu
-from digitcore.finding import find_in_photo, turn_box
+from digitcore.finding import find_in_photo
 from digitcore.fusion import fuse_classes, fuse_presence, gather_features
 from digitcore.hub import DEFAULT_DETECTOR, load_pretrained
 from digitcore.imaging import Picture, load_image
 from digitcore.layout import group_lines
+from digitcore.orientation import turn_box
 from digitcore.preprocessing import normalize_digits
 from digitcore.results import N_CLASSES, Candidate, Digit, Finding, Reading, Reason, Rejected, Stages, Timings
 from digitcore.segmentation import find_in_sketch

@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -19,6 +20,8 @@ from digitcore.detector import N_INK_KINDS, InkKind, PageMaps, PageNet
 from digitcore.errors import CheckpointError, ImageError
 from digitcore.merging import DetectionConfig
 from digitcore.model import DigitNet, fold_norms
+from digitcore.orientation import turn, turn_box
+from digitcore.results import Box
 
 CPU = torch.device("cpu")
 SILENT = -12.0
@@ -222,10 +225,10 @@ def test_detect_refuses_what_is_no_grey_picture(picture):
 # The door.
 
 
-def _make_net(seed=0):
+def _make_net(seed=0, **arguments):
     """Random, norms included, and talkative."""
     torch.manual_seed(seed)
-    net = PageNet(width=8)
+    net = PageNet(width=8, **arguments)
     for module in net.modules():
         if isinstance(module, nn.BatchNorm2d):
             nn.init.uniform_(module.weight, 0.5, 1.5)
@@ -234,6 +237,8 @@ def _make_net(seed=0):
             nn.init.uniform_(module.running_var, 0.5, 2.0)
     nn.init.normal_(net.head.weight, std=0.3)
     net.head.bias.data[0] = 0
+    if net.regions is not None:
+        nn.init.normal_(net.regions.fc.weight, std=0.2)
     return net.eval()
 
 
@@ -262,6 +267,34 @@ def test_a_detector_has_no_memory(tmp_path):
     after = detector.detect(first)
     assert len(before.boxes) and np.array_equal(before.boxes, after.boxes) and np.array_equal(before.probs, after.probs)
     assert detector.label.startswith("page@")
+
+
+@pytest.mark.parametrize("rotation", [0, 90, 180, 270])
+def test_look_closer_turns_each_find_in_its_place(tmp_path, rotation):
+    checkpoint = _load(tmp_path / "page", _make_net(region_width=8), "PageNet", {"width": 8, "region_width": 8})
+    detector = PageDetector(checkpoint, "cpu")
+    grey = np.random.default_rng(0).integers(180, 220, (160, 200)).astype(np.uint8)
+    grey[55:100, 62:66] = grey[58:64, 60:120] = 30
+    # Sides of which a region's, 2.2 times as long, is even: no box is half a pixel off once it is turned.
+    boxes = np.array([(60, 50, 20, 10), (100, 70, 10, 40)], np.float32)
+    found = replace(detector.detect(grey), boxes=boxes, scores=np.ones(2, np.float32), probs=np.eye(2, 10, 0, "f4"))
+    turned_boxes = np.array([turn_box(Box(*box), rotation, grey.shape) for box in boxes], np.float32)
+    in_place = detector.look_closer(grey, found, rotation)
+    of_the_page = detector.look_closer(turn(grey, rotation), replace(found, boxes=turned_boxes))
+    np.testing.assert_allclose(in_place.scores, of_the_page.scores, atol=2e-4)
+    np.testing.assert_allclose(in_place.probs, of_the_page.probs, atol=2e-4)
+    if rotation:
+        assert np.abs(in_place.probs - detector.look_closer(grey, found).probs).max() > 5e-3
+
+
+def test_pick_first_keeps_the_page(tmp_path):
+    detector = PageDetector(_load(tmp_path / "page", _make_net(), "PageNet", {"width": 8}), "cpu")
+    found = detector.detect(np.random.default_rng(0).integers(0, 256, (150, 200)).astype(np.uint8))
+    assert len(found.boxes) > 2
+    first = found.pick_first(2)
+    assert np.array_equal(first.boxes, found.boxes[:2]) and np.array_equal(first.scores, found.scores[:2])
+    assert first.probs.shape == (2, 10) and first.ink_kinds is found.ink_kinds
+    assert len(found.pick_first(10_000).boxes) == len(found.boxes)
 
 
 def test_the_detector_refuses_a_digit_network(tmp_path):

@@ -1,4 +1,4 @@
-"""Photos through a planted page network: what it sees comes out where it is and upright, and the rest has names."""
+"""Photos through a planted page network: what it sees comes out where it is, and the rest has names."""
 
 from dataclasses import replace
 
@@ -6,62 +6,10 @@ import cv2
 import numpy as np
 import pytest
 
-from digitcore.detection import Detections, repeat_opinion
 from digitcore.detector import InkKind
-from digitcore.finding import MIN_DIGIT_RATIO, find_in_photo, turn_box, turn_box_back
-from digitcore.merging import DetectionConfig
+from digitcore.finding import MIN_DIGIT_RATIO, find_in_photo
 from digitcore.results import Box, Reason
-
-
-def draw_paper(width=400, height=300) -> np.ndarray:
-    return np.full((height, width, 3), 230, np.uint8)
-
-
-class PlantedDetector:
-    """Finds dark upright bars wherever they stand, as a network that knows but ones would."""
-
-    config = DetectionConfig()
-
-    def __init__(self, kinds: np.ndarray | None = None, score: float = 0.9) -> None:
-        self.kinds, self.score = kinds, score
-        self.n_calls = 0
-
-    def detect(self, grey: np.ndarray, config: DetectionConfig | None = None) -> Detections:
-        self.n_calls += 1
-        dark = (grey < 100).astype(np.uint8)
-        stats = cv2.connectedComponentsWithStats(dark)[2][1:]
-        upright = stats[stats[:, 3] > 2 * stats[:, 2]]
-        kinds = dark * np.uint8(InkKind.SCRIBBLE) if self.kinds is None else self.kinds
-        if self.kinds is None:
-            for x, y, w, h in upright[:, :4]:
-                kinds[y : y + h, x : x + w] = InkKind.DIGIT
-        probs = np.zeros((len(upright), 10), np.float32)
-        probs[:, 1] = 1.0
-        contrast = 255 - grey
-        scores = np.full(len(upright), self.score, np.float32)
-        return Detections(upright[:, :4].astype(np.float32), scores, probs, contrast, contrast, kinds)
-
-    def look_closer(self, grey, found):
-        return repeat_opinion(found)
-
-
-BARS = [(40, 60), (120, 60), (200, 62), (280, 58)]
-
-
-def draw_bars(picture: np.ndarray, places=BARS, wh=(8, 60)) -> np.ndarray:
-    for x, y in places:
-        cv2.rectangle(picture, (x, y), (x + wh[0] - 1, y + wh[1] - 1), (20, 20, 20), -1)
-    return picture
-
-
-@pytest.mark.parametrize("rotation", [0, 90, 180, 270])
-def test_turn_box_goes_where_the_pixels_go(rotation):
-    mask = np.zeros((30, 50), np.uint8)
-    box = Box(7, 4, 10, 3)
-    mask[box.y : box.y + box.h, box.x : box.x + box.w] = 1
-    turned = np.ascontiguousarray(np.rot90(mask, -rotation // 90))
-    assert turn_box(box, rotation, mask.shape) == Box(*cv2.boundingRect(turned))
-    assert turn_box_back(Box(*cv2.boundingRect(turned)), rotation, turned.shape) == box
+from tests.planted_detector import BARS, PlantedDetector, draw_bars, draw_paper
 
 
 def test_find_in_photo_gives_each_digit_its_box_crop_and_opinion():
@@ -72,35 +20,6 @@ def test_find_in_photo_gives_each_digit_its_box_crop_and_opinion():
     assert all((c.ink > 200).mean() > 0.2 for c in finding.candidates)
     assert finding.rotation == 0 and finding.rejected == ()
     assert finding.heatmap.shape == (300, 400)
-
-
-@pytest.mark.parametrize("rotation", [90, 270])
-def test_find_in_photo_turns_a_page_that_lies_on_its_side(rotation):
-    upright = draw_bars(draw_paper())
-    lying = np.ascontiguousarray(np.rot90(upright, rotation // 90))
-    finding = find_in_photo(lying, PlantedDetector())
-    # A bar upside down is still a bar: both quarter turns do.
-    assert finding.rotation in (90, 270)
-    assert len(finding.candidates) == 4
-    for candidate in finding.candidates:
-        x, y, w, h = candidate.box
-        assert (w, h) == (60, 8)
-        assert (lying[y : y + h, x : x + w] < 100).all()
-
-
-def test_find_in_photo_leaves_fewer_than_three_digits_as_they_lie():
-    lying = np.ascontiguousarray(np.rot90(draw_bars(draw_paper(), BARS[:2])))
-    finding = find_in_photo(lying, PlantedDetector())
-    assert finding.rotation == 0 and finding.candidates == ()
-    assert {each.reason for each in finding.rejected} == {Reason.SCRIBBLE}
-
-
-def test_find_in_photo_looks_once_where_all_is_read():
-    kinds = np.zeros((300, 400), np.uint8)
-    kinds[60:120, 40:300] = InkKind.DIGIT
-    detector = PlantedDetector(kinds)
-    find_in_photo(draw_bars(draw_paper()), detector)
-    assert detector.n_calls == 1
 
 
 @pytest.mark.parametrize(

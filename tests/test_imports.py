@@ -35,7 +35,8 @@ ARROWS = {
     "merging": ("detector",),
     "detection": ("checkpoint", "regions"),
     "context": ("detection",),
-    "finding": ("context",),
+    "orientation": ("detection",),
+    "finding": ("context", "orientation"),
     "data": ("preprocessing",),
     "checkpoint": (
         "preprocessing",

@@ -55,7 +55,7 @@ class _PlantedDetector:
         kinds = dark * np.uint8(InkKind.DIGIT)
         return Detections(boxes, np.full(len(boxes), self.score, np.float32), probs, 255 - grey, 255 - grey, kinds)
 
-    def look_closer(self, grey, found):
+    def look_closer(self, grey, found, rotation=0):
         return repeat_opinion(found)
 
 
