@@ -107,21 +107,20 @@ class PageDetector:
         """Find the digits of a picture, with another config if one is given; see `detect`."""
         return detect(self._net, grey, self.device, config or self.config, self.checkpoint.config.temperature)
 
-    def look_closer(self, grey: npt.NDArray[np.uint8], found: Detections, rotation: int = 0) -> PlaceOpinions:
+    def look_closer(self, grey: npt.NDArray[np.uint8], found: Detections, rotation: float = 0) -> PlaceOpinions:
         """Ask the second stage about what was found in a picture; without one, the first stage speaks twice.
 
         Args:
             grey: (H, W) uint8, the picture.
             found: n finds in it.
-            rotation: degrees clockwise, a multiple of 90, by which each find is turned in its place before.
+            rotation: degrees clockwise by which each find is turned in its place before.
 
         Raises:
             ImageError: if `grey` is not a 2-D uint8 array with at least one pixel.
         """
         if self._net.regions is None:
             return repeat_opinion(found)
-        # The find's frame is about the middle, so it turns with the picture.
-        regions = torch.rot90(cut_regions(grey, found.boxes), -rotation // 90, dims=(2, 3))
+        regions = cut_regions(grey, found.boxes, rotation)
         scores, probs = classify_regions(self._net.regions, regions, self.device)
         return PlaceOpinions(np.stack([found.scores, scores], axis=1), np.stack([found.probs, probs], axis=1))
 

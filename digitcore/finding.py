@@ -12,7 +12,7 @@ from digitcore.context import describe_context
 from digitcore.cropping import cut_digit
 from digitcore.detection import Detections, PageDetector
 from digitcore.detector import INK_STRIDE, InkKind
-from digitcore.orientation import detect_upright, turn, turn_box_back
+from digitcore.orientation import Pose, detect_upright
 from digitcore.results import Box, Candidate, Finding, Reason, Rejected
 
 GreyImage = npt.NDArray[np.uint8]
@@ -45,7 +45,7 @@ def find_in_photo(rgb: npt.NDArray[np.uint8], detector: PageDetector) -> Finding
     """Find handwritten digits, and say what else is there.
 
     Args:
-        rgb: (H, W, 3) uint8, upright as the file says; the page may lie a quarter or half turn round.
+        rgb: (H, W, 3) uint8, upright as the file says; the page may lie a quarter or half turn round, and be tilted.
         detector: the page network.
 
     Returns:
@@ -53,31 +53,23 @@ def find_in_photo(rgb: npt.NDArray[np.uint8], detector: PageDetector) -> Finding
     """
     grey = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
     sighting = detect_upright(grey, detector)
-    detections, says, rotation = sighting.detections, sighting.opinions, sighting.rotation
-    turned = turn(grey, rotation)
+    detections, says, pose = sighting.detections, sighting.opinions, sighting.pose
+    turned = pose.turn(grey)
     min_px = max(MIN_DIGIT_PX, MIN_DIGIT_RATIO * max(grey.shape))
     candidates, rejected = [], []
     context = describe_context(detections, turned.shape)
     for box, scores, probs, around in zip(detections.boxes, says.scores, says.probs, context, strict=True):
-        whole = _whole_box(box, turned.shape)
-        upright = turn_box_back(whole, rotation, turned.shape)
-        if max(whole.w, whole.h) < min_px:
+        upright = pose.put_back(tuple(box))
+        if max(upright.w, upright.h) < min_px:
             rejected.append(Rejected(upright, Reason.TOO_SMALL))
         else:
             candidates.append(Candidate(upright, cut_digit(turned, tuple(box)), scores, probs, around))
-    rejected += _name_other_ink(detections, turned.shape, rotation)
+    rejected += _name_other_ink(detections, turned.shape, pose)
     ink = np.where(detections.ink_kinds == InkKind.DIGIT, 255, 0).astype(np.uint8)
-    return Finding(tuple(candidates), tuple(rejected), detections.contrast, ink, detections.heatmap, rotation)
+    return Finding(tuple(candidates), tuple(rejected), detections.contrast, ink, detections.heatmap, pose.rotation)
 
 
-def _whole_box(box: npt.NDArray[np.float32], shape: tuple[int, ...]) -> Box:
-    """Whole pixels within the picture, at least one each way."""
-    left, top = (int(np.clip(np.floor(v), 0, side - 1)) for v, side in zip(box[:2], shape[1::-1], strict=True))
-    right, bottom = (int(np.clip(np.ceil(v), 1, side)) for v, side in zip(box[:2] + box[2:], shape[1::-1], strict=True))
-    return Box(left, top, max(right - left, 1), max(bottom - top, 1))
-
-
-def _name_other_ink(detections: Detections, shape: tuple[int, ...], rotation: int) -> list[Rejected]:
+def _name_other_ink(detections: Detections, shape: tuple[int, ...], pose: Pose) -> list[Rejected]:
     """Marks of ink in which no digit was found, the largest first; boxes in the picture before turning."""
     # The network gives the kinds at half the size; they were doubled to be drawn.
     kinds = np.ascontiguousarray(detections.ink_kinds[::INK_STRIDE, ::INK_STRIDE])
@@ -91,9 +83,8 @@ def _name_other_ink(detections: Detections, shape: tuple[int, ...], rotation: in
             area = mark[2] * mark[3]
             if area > MAX_SPARSE_AREA * kinds.size and n_px < MIN_DENSITY * area:
                 continue
-            box = _whole_box(scale * np.array(mark, np.float32), shape)
             reason = REASONS.get(kind) or _why_not_found(kinds, detections.contrast, mark)
-            marks.append((n_px, Rejected(turn_box_back(box, rotation, shape), reason)))
+            marks.append((n_px, Rejected(pose.put_back(tuple(scale * np.array(mark, np.float32))), reason)))
     marks = _join_rules(marks)
     marks.sort(key=lambda item: -item[0])
     return [item for _, item in marks[:MAX_REJECTED]]

@@ -1,12 +1,14 @@
-"""Which way up a page lies, and its boxes from one way up to another.
+"""Which way up a page lies and how far it is tilted, and its boxes from one way up to another.
 
-A page is read as it is unless that goes badly, or its digits look better on their heads; then a small copy is looked at
-all four ways. What decides is the second stage, which is surer of a digit that stands upright than of any other.
+A page is read as it is where that goes well. Otherwise, if hardly anything is read or its digits look better on their
+heads, a small copy is looked at all four ways; and if its digits look better leaning one way than the other, it is
+straightened. What decides is the second stage, which is surer of a digit that stands upright than of any other.
 """
 
-from collections.abc import Mapping
+import math
 from dataclasses import dataclass, replace
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -19,6 +21,8 @@ GreyImage = npt.NDArray[np.uint8]
 
 # Degrees clockwise by which a page may be turned to be read.
 ROTATIONS = (0, 90, 180, 270)
+# A page whose digits are as sure as this is left as it is, without another look.
+SURELY_READ = 0.98
 # A page is turned only for so many digits that are likelier than not, …
 MIN_DIGITS_TO_TURN = 3
 # … and another way up is tried only where this one has fewer sure digits than that or than other pen strokes, or where
@@ -26,7 +30,7 @@ MIN_DIGITS_TO_TURN = 3
 SURE_SCORE = 0.6
 MIN_UPRIGHT_SURENESS = 0.62
 # … or where the likeliest finds, so many at the most, look better on their heads.
-MAX_TURNED_FINDS = 24
+MAX_TURNED_FINDS = 12
 # Less of the picture than this is no writing: three small digits have as much.
 MIN_WRITTEN = 0.0005
 # The other ways are tried on a copy with this longest side.
@@ -36,6 +40,69 @@ TURN_FACTOR, TURN_MARGIN = 1.1, 0.6
 # … and be read surely: words upside down have a few that look like digits. The less of the writing is digits then, the
 # surer these must be. (The figures are the best of a grid: docs/experiments.md.)
 MIN_SURENESS, DIGIT_INK_WEIGHT, MIN_DIGIT_INK = 0.98, 0.2, 0.2
+# Three letters that look like digits are soon found.
+MIN_SURENESS_OF_FEW = 0.9
+# Finds turned by so much, one way and the other: of digits that stand upright there is as much to read either way. Of
+# those tilted by 20 degrees there is a third more, of all that is read both ways, one way than the other.
+LEAN_DEGREES, TILT_PER_IMBALANCE = 24, 60
+# A tilt below this does no harm, or is a hand's own slant; above the second pages are not read.
+MIN_TILT, MAX_TILT = 7.0, 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Pose:
+    """How a picture is turned to be read: by quarters, then straightened.
+
+    Attributes:
+        shape: (H, W) of the picture as it is.
+        rotation: degrees clockwise, one of `ROTATIONS`.
+        tilt: degrees clockwise by which it is turned after that; the picture grows so that nothing is cut off.
+    """
+
+    shape: tuple[int, int]
+    rotation: int = 0
+    tilt: float = 0.0
+
+    def turn(self, grey: GreyImage) -> GreyImage:
+        """The picture as it is to be read; where a tilted one has no pixels, its last rows and columns are repeated."""
+        turned = np.ascontiguousarray(np.rot90(grey, -self.rotation // 90)) if self.rotation else grey
+        if not self.tilt:
+            return turned
+        matrix, size_wh = self._straighten()
+        return cv2.warpAffine(turned, matrix, size_wh, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+
+    def put_back(self, box: tuple[float, float, float, float]) -> Box:
+        """Where a box lies in the picture as it is.
+
+        Args:
+            box: x, y, w, h in pixels of the picture as it is read; it may reach beyond its border.
+
+        Returns:
+            Whole pixels within the picture, at least one each way. Of a tilted box, the one around the ellipse in it:
+            what is written hardly fills its corners.
+        """
+        height, width = self.shape if self.rotation % 180 == 0 else self.shape[::-1]
+        if self.tilt:
+            box = self._tilt_back(box)
+        return turn_box(_whole_box(box, (height, width)), -self.rotation % 360, (height, width))
+
+    def _straighten(self) -> tuple[npt.NDArray[np.float64], tuple[int, int]]:
+        """The (2, 3) map of pixels once turned by quarters to those of the straightened picture, and its size."""
+        height, width = self.shape if self.rotation % 180 == 0 else self.shape[::-1]
+        cos, sin = math.cos(math.radians(self.tilt)), abs(math.sin(math.radians(self.tilt)))
+        size_wh = (math.ceil(width * cos + height * sin), math.ceil(width * sin + height * cos))
+        matrix = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), -self.tilt, 1.0)
+        matrix[:, 2] += (size_wh[0] - width) / 2, (size_wh[1] - height) / 2
+        return matrix, size_wh
+
+    def _tilt_back(self, box: tuple[float, float, float, float]) -> tuple[float, float, float, float]:
+        x, y, w, h = box
+        inverse = cv2.invertAffineTransform(self._straighten()[0])
+        # A box's coordinates are pixels' edges, the map is of their middles.
+        cx, cy = inverse @ (x + w / 2 - 0.5, y + h / 2 - 0.5, 1.0) + 0.5
+        cos, sin = math.cos(math.radians(self.tilt)), math.sin(math.radians(self.tilt))
+        w, h = math.hypot(w * cos, h * sin), math.hypot(w * sin, h * cos)
+        return cx - w / 2, cy - h / 2, w, h
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,17 +112,22 @@ class Sighting:
     Attributes:
         detections: n finds, in pixels of the page once it is turned.
         opinions: what both stages say of them.
-        rotation: degrees clockwise by which the page was turned, one of `ROTATIONS`.
+        pose: how it was turned.
     """
 
     detections: Detections
     opinions: PlaceOpinions
-    rotation: int
+    pose: Pose
 
     @property
     def sureness(self) -> npt.NDArray[np.float32]:
         """(n,) how sure the last stage is that each is a digit, and which."""
         return _multiply(self.opinions)
+
+    @property
+    def n_likely(self) -> int:
+        """How many are likelier a digit, and that one, than not."""
+        return int(np.count_nonzero(self.sureness > 0.5))
 
 
 def detect_upright(grey: GreyImage, detector: PageDetector) -> Sighting:
@@ -66,21 +138,16 @@ def detect_upright(grey: GreyImage, detector: PageDetector) -> Sighting:
         detector: the page network.
 
     Returns:
-        What it sees; the rotation is 0 unless the page surely lies otherwise.
+        What it sees; the page is left as it is unless it surely lies otherwise.
     """
-    as_is = _look(grey, detector, 0)
-    if not (_may_be_turned(as_is.detections) or _looks_better_on_its_head(grey, as_is, detector)):
+    as_is = _look(grey, detector, Pose(grey.shape))
+    is_bad = _may_be_turned(as_is.detections)
+    if not is_bad and _average(as_is.sureness) >= SURELY_READ:
         return as_is
-    # Which way up shows in a small copy, too.
-    small = scale_to_sides(grey, [min(TRIAL_SIDE_PX, max(grey.shape))])[0]
-    config = replace(detector.config, enlargement=1.0)
-    rotation = _choose_rotation({rotation: _look(small, detector, rotation, config) for rotation in ROTATIONS})
-    return _look(grey, detector, rotation) if rotation else as_is
-
-
-def turn(grey: GreyImage, rotation: int) -> GreyImage:
-    """A picture turned clockwise by 0, 90, 180 or 270 degrees."""
-    return np.ascontiguousarray(np.rot90(grey, -rotation // 90)) if rotation else grey
+    sighting = as_is
+    if is_bad or _looks_better_on_its_head(grey, as_is, detector):
+        sighting = _turn_up(grey, as_is, detector)
+    return _straighten(grey, sighting, detector)
 
 
 def turn_box(box: Box, rotation: int, shape: tuple[int, ...]) -> Box:
@@ -102,15 +169,19 @@ def turn_box(box: Box, rotation: int, shape: tuple[int, ...]) -> Box:
     return box
 
 
-def turn_box_back(box: Box, rotation: int, turned_shape: tuple[int, ...]) -> Box:
-    """The inverse of `turn_box`; `turned_shape` is that of the picture after turning."""
-    return turn_box(box, -rotation % 360, turned_shape)
+def _whole_box(box: tuple[float, float, float, float], shape: tuple[int, int]) -> Box:
+    """Whole pixels within the picture, at least one each way."""
+    x, y, w, h = box
+    height, width = shape
+    left, top = (int(np.clip(np.floor(v), 0, side - 1)) for v, side in ((x, width), (y, height)))
+    right, bottom = (int(np.clip(np.ceil(v), 1, side)) for v, side in ((x + w, width), (y + h, height)))
+    return Box(left, top, max(right - left, 1), max(bottom - top, 1))
 
 
-def _look(grey: GreyImage, detector: PageDetector, rotation: int, config: DetectionConfig | None = None) -> Sighting:
-    turned = turn(grey, rotation)
+def _look(grey: GreyImage, detector: PageDetector, pose: Pose, config: DetectionConfig | None = None) -> Sighting:
+    turned = pose.turn(grey)
     detections = detector.detect(turned, config)
-    return Sighting(detections, detector.look_closer(turned, detections), rotation)
+    return Sighting(detections, detector.look_closer(turned, detections), pose)
 
 
 def _may_be_turned(detections: Detections) -> bool:
@@ -134,18 +205,50 @@ def _looks_better_on_its_head(grey: GreyImage, as_is: Sighting, detector: PageDe
     return _sum_up(turned) > _sum_up(as_is.sureness[:MAX_TURNED_FINDS])
 
 
-def _choose_rotation(trials: Mapping[int, Sighting]) -> int:
-    """The rotation that gives most to read, or 0 unless that is surely more."""
-    best = max((trials[rotation] for rotation in ROTATIONS[1:]), key=lambda trial: _sum_up(trial.sureness))
-    total, total_as_is = _sum_up(best.sureness), _sum_up(trials[0].sureness)
-    n_likely = int(np.count_nonzero(best.sureness > 0.5))
-    if n_likely < MIN_DIGITS_TO_TURN or total < TURN_FACTOR * total_as_is + TURN_MARGIN:
-        return 0
-    # Their mean, each weighted by itself: finds that are hardly any do not count.
-    mean_sureness = total / float(best.sureness.sum())
-    digit_ink = _share_digit_ink(best.detections)
-    is_sure = mean_sureness + DIGIT_INK_WEIGHT * digit_ink >= MIN_SURENESS
-    return best.rotation if is_sure and digit_ink > MIN_DIGIT_INK else 0
+def _turn_up(grey: GreyImage, as_is: Sighting, detector: PageDetector) -> Sighting:
+    """The page the way up that surely gives more to read, or else as it is."""
+    # Which way up shows in a small copy, too.
+    small = scale_to_sides(grey, [min(TRIAL_SIDE_PX, max(grey.shape))])[0]
+    config = replace(detector.config, enlargement=1.0)
+    small_as_is, *others = (_look(small, detector, Pose(small.shape, rotation), config) for rotation in ROTATIONS)
+    best = max(others, key=lambda trial: _sum_up(trial.sureness))
+    if not _is_surely_better(best, small_as_is):
+        return as_is
+    turned = _look(grey, detector, Pose(grey.shape, best.pose.rotation))
+    return turned if _is_surely_better(turned, as_is) else as_is
+
+
+def _is_surely_better(other: Sighting, as_is: Sighting) -> bool:
+    """Whether a page the other way up has more to read, and that surely."""
+    has_more = _sum_up(other.sureness) >= TURN_FACTOR * _sum_up(as_is.sureness) + TURN_MARGIN
+    average, digit_ink = _average(other.sureness), _share_digit_ink(other.detections)
+    has_enough = other.n_likely > MIN_DIGITS_TO_TURN or (
+        other.n_likely == MIN_DIGITS_TO_TURN and average >= MIN_SURENESS_OF_FEW
+    )
+    is_sure = average + DIGIT_INK_WEIGHT * digit_ink >= MIN_SURENESS and digit_ink > MIN_DIGIT_INK
+    return has_more and has_enough and is_sure
+
+
+def _straighten(grey: GreyImage, sighting: Sighting, detector: PageDetector) -> Sighting:
+    """The page without its tilt, if it has one that matters and there is more to read then."""
+    if sighting.n_likely < MIN_DIGITS_TO_TURN or _average(sighting.sureness) >= SURELY_READ:
+        return sighting
+    tilt = _measure_tilt(sighting.pose.turn(grey), sighting.detections, detector)
+    if abs(tilt) < MIN_TILT:
+        return sighting
+    straight = _look(grey, detector, replace(sighting.pose, tilt=tilt))
+    return straight if _sum_up(straight.sureness) > _sum_up(sighting.sureness) else sighting
+
+
+def _measure_tilt(turned: GreyImage, detections: Detections, detector: PageDetector) -> float:
+    """Degrees clockwise by which the likeliest finds are to be turned to stand upright."""
+    likeliest = detections.pick_first(MAX_TURNED_FINDS)
+    clockwise, counter_clockwise = (
+        _sum_up(_multiply(detector.look_closer(turned, likeliest, rotation)))
+        for rotation in (LEAN_DEGREES, -LEAN_DEGREES)
+    )
+    imbalance = (clockwise - counter_clockwise) / max(clockwise + counter_clockwise, 1e-6)
+    return float(np.clip(TILT_PER_IMBALANCE * imbalance, -MAX_TILT, MAX_TILT))
 
 
 def _multiply(opinions: PlaceOpinions) -> npt.NDArray[np.float32]:
@@ -156,6 +259,11 @@ def _multiply(opinions: PlaceOpinions) -> npt.NDArray[np.float32]:
 def _sum_up(sureness: npt.NDArray[np.float32]) -> float:
     """How much there is to read: squares, so that many poor finds are not worth a few good ones."""
     return float(np.square(sureness).sum())
+
+
+def _average(sureness: npt.NDArray[np.float32]) -> float:
+    """The mean, each weighted by itself: finds that are hardly any do not count. 0.0 of none."""
+    return _sum_up(sureness) / max(float(sureness.sum()), 1e-6)
 
 
 def _share_digit_ink(detections: Detections) -> float:

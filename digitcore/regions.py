@@ -14,14 +14,18 @@ REGION_RATIO = 2.2
 REGION_PX = 64
 # A region of one grey has noise only.
 MIN_STANDARD_DEVIATION = 8.0
+# What is turned by other than quarters is cut this much wider first: √2, and even, so that the middle stays the middle.
+WIDE_PX = 92
 
 
-def cut_regions(grey: npt.NDArray[np.uint8], boxes: npt.NDArray[np.floating]) -> Tensor:
+def cut_regions(grey: npt.NDArray[np.uint8], boxes: npt.NDArray[np.floating], rotation: float = 0) -> Tensor:
     """What RegionNet looks at.
 
     Args:
         grey: (H, W) uint8.
         boxes: (n, 4) x, y, w, h of finds, in its pixels.
+        rotation: degrees clockwise by which each region is turned about its middle. By quarters the find's frame turns
+            with it; otherwise it stays as it is.
 
     Returns:
         (n, 2, `REGION_PX`, `REGION_PX`) float32 on the CPU, see `prepare_regions`.
@@ -29,7 +33,22 @@ def cut_regions(grey: npt.NDArray[np.uint8], boxes: npt.NDArray[np.floating]) ->
     Raises:
         ImageError: if `grey` is not a 2-D uint8 array with at least one pixel.
     """
-    return prepare_regions(torch.from_numpy(cut_greys(grey, boxes)), torch.from_numpy(boxes[:, 2:].astype(np.float32)))
+    sides = torch.from_numpy(boxes[:, 2:].astype(np.float32))
+    if rotation % 90 == 0:
+        regions = prepare_regions(torch.from_numpy(cut_greys(grey, boxes)), sides)
+        return torch.rot90(regions, -round(rotation) // 90, dims=(2, 3))
+    wide = cut_greys(grey, boxes, WIDE_PX, REGION_RATIO * WIDE_PX / REGION_PX)
+    turned = [_turn_and_trim(each, rotation) for each in wide]
+    greys = np.array(turned, np.uint8).reshape(-1, REGION_PX, REGION_PX)
+    return prepare_regions(torch.from_numpy(greys), sides)
+
+
+def _turn_and_trim(wide: npt.NDArray[np.uint8], rotation: float) -> npt.NDArray[np.uint8]:
+    """A square turned clockwise about its middle, and its rim cut off."""
+    middle = (WIDE_PX - 1) / 2
+    matrix = cv2.getRotationMatrix2D((middle, middle), -rotation, 1.0)  # OpenCV turns counter-clockwise.
+    matrix[:, 2] -= (WIDE_PX - REGION_PX) / 2
+    return cv2.warpAffine(wide, matrix, (REGION_PX, REGION_PX), flags=cv2.INTER_LINEAR)
 
 
 def cut_greys(

@@ -20,7 +20,7 @@ from digitcore.detector import N_INK_KINDS, InkKind, PageMaps, PageNet
 from digitcore.errors import CheckpointError, ImageError
 from digitcore.merging import DetectionConfig
 from digitcore.model import DigitNet, fold_norms
-from digitcore.orientation import turn, turn_box
+from digitcore.orientation import Pose, turn_box
 from digitcore.results import Box
 
 CPU = torch.device("cpu")
@@ -280,7 +280,7 @@ def test_look_closer_turns_each_find_in_its_place(tmp_path, rotation):
     found = replace(detector.detect(grey), boxes=boxes, scores=np.ones(2, np.float32), probs=np.eye(2, 10, 0, "f4"))
     turned_boxes = np.array([turn_box(Box(*box), rotation, grey.shape) for box in boxes], np.float32)
     in_place = detector.look_closer(grey, found, rotation)
-    of_the_page = detector.look_closer(turn(grey, rotation), replace(found, boxes=turned_boxes))
+    of_the_page = detector.look_closer(Pose(grey.shape, rotation).turn(grey), replace(found, boxes=turned_boxes))
     np.testing.assert_allclose(in_place.scores, of_the_page.scores, atol=2e-4)
     np.testing.assert_allclose(in_place.probs, of_the_page.probs, atol=2e-4)
     if rotation:

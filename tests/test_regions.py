@@ -76,6 +76,23 @@ def test_the_frame_is_the_box():
     torch.testing.assert_close(frame, frame.flip(0).flip(1))
 
 
+@pytest.mark.parametrize("rotation", [-24, 10, 24])
+def test_cut_regions_turns_clockwise_about_the_middle(rotation):
+    grey = np.full((300, 400), 220, np.uint8)
+    cv2.rectangle(grey, (198, 60), (202, 149), 30, -1)  # From the middle upwards.
+    boxes = boxes_of((180, 110, 40, 80))
+    (levels, frame), (_, straight) = (cut_regions(grey, boxes, angle)[0] for angle in (rotation, 0))
+    ys, xs = np.nonzero(levels.numpy() < levels.min().item() / 2)
+    away = np.hypot(xs - 31.5, ys - 31.5) > 8
+    lean = np.degrees(np.arctan2(xs - 31.5, 31.5 - ys))[away]
+    assert lean.mean() == pytest.approx(rotation, abs=2) and np.ptp(lean) < 25
+    torch.testing.assert_close(frame, straight)
+
+
+def test_cut_regions_turned_of_no_find_is_empty():
+    assert cut_regions(np.zeros((9, 9), np.uint8), boxes_of(), 24).shape == (0, 2, REGION_PX, REGION_PX)
+
+
 def test_a_box_without_a_size_has_a_frame():
     frame = prepare_regions(torch.zeros(1, REGION_PX, REGION_PX), torch.zeros(1, 2))[0, 1]
     assert torch.isfinite(frame).all()
