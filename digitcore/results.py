@@ -131,7 +131,7 @@ class Finding:
         contrast: (h, w) uint8, ink light on dark, the light flattened, at the size that was worked on.
         ink: (h, w) uint8, 0 for paper and 255 for ink, the candidates' strokes alone, at that size.
         heatmap: (h, w) uint8, where digits are likely, or None if the finder has no such map.
-        rotation: degrees clockwise by which the picture must be turned to be read: 0, 90, 180 or 270.
+        rotation: degrees clockwise by which the picture must be turned to be read: 0, 90, 180 or 270, a tilt aside.
     """
 
     candidates: tuple[Candidate, ...]
@@ -148,9 +148,10 @@ class Stages:
 
     Attributes:
         upright: (H, W, 3) uint8 RGB, the picture after EXIF rotation.
-        contrast: (h, w) uint8, ink light on dark, the light flattened, at the size that was worked on.
-        heatmap: (h, w) uint8, where digits are likely, or None without a detector.
-        ink: (h, w) uint8, 0 for paper and 255 for ink, at that size, or None.
+        contrast: (h, w) uint8, ink light on dark, the light flattened, at the size that was worked on; of a photo that
+            was turned or straightened to be read, as it was read.
+        heatmap: (h, w) uint8, where digits are likely, likewise, or None without a detector.
+        ink: (h, w) uint8, 0 for paper and 255 for ink, likewise, or None.
         images: (n_digits, 28, 28) uint8, what the classifier saw, in reading order.
     """
 
@@ -182,7 +183,7 @@ class Reading:
         digits: in reading order.
         rejected: what was seen and not read.
         size: (w, h) of the upright picture.
-        rotation: degrees clockwise by which the picture was turned to be read: 0, 90, 180 or 270.
+        rotation: degrees clockwise by which the picture was turned to be read: 0, 90, 180 or 270, a tilt aside.
         model: name@hash of the classifier's checkpoint.
         detector: name@hash of the detector's checkpoint, or the name of the method.
         timings: where the time went.
