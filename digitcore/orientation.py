@@ -71,6 +71,11 @@ class Pose:
         matrix, size_wh = self._straighten()
         return cv2.warpAffine(turned, matrix, size_wh, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
+    @property
+    def growth(self) -> float:
+        """How many times as long the longest side is once the picture is straightened."""
+        return max(self._straighten()[1]) / max(self.shape) if self.tilt else 1.0
+
     def put_back(self, box: tuple[float, float, float, float]) -> Box:
         """Where a box lies in the picture as it is.
 
@@ -123,6 +128,10 @@ class Sighting:
     def sureness(self) -> npt.NDArray[np.float32]:
         """(n,) how sure the last stage is that each is a digit, and which."""
         return _multiply(self.opinions)
+
+    def count_agreed(self) -> float:
+        """How many digits there are, each counted by how sure both stages are that it is one, and the last, which."""
+        return float((self.opinions.scores[:, 0] * self.sureness).sum())
 
     @property
     def n_likely(self) -> int:
@@ -236,8 +245,11 @@ def _straighten(grey: GreyImage, sighting: Sighting, detector: PageDetector) -> 
     tilt = _measure_tilt(sighting.pose.turn(grey), sighting.detections, detector)
     if abs(tilt) < MIN_TILT:
         return sighting
-    straight = _look(grey, detector, replace(sighting.pose, tilt=tilt))
-    return straight if _sum_up(straight.sureness) > _sum_up(sighting.sureness) else sighting
+    pose = replace(sighting.pose, tilt=tilt)
+    # Looked at so that digits stay as large as they were, though the picture has grown.
+    sides_px = tuple(round(pose.growth * side) for side in detector.config.level_sides_px)
+    straight = _look(grey, detector, pose, replace(detector.config, level_sides_px=sides_px))
+    return straight if straight.count_agreed() > sighting.count_agreed() else sighting
 
 
 def _measure_tilt(turned: GreyImage, detections: Detections, detector: PageDetector) -> float:

@@ -53,6 +53,11 @@ class LeaningDetector(PlantedDetector):
     def __init__(self, best: float = 0.97, loss_per_degree: float = 0.012, **options) -> None:
         super().__init__(**options)
         self.best, self.loss_per_degree = best, loss_per_degree
+        self.configs = []
+
+    def detect(self, grey, config=None):
+        self.configs.append((config or self.config, max(grey.shape)))
+        return super().detect(grey, config)
 
     def look_closer(self, grey, found, rotation=0):
         leans = np.array([measure_lean(grey, box) for box in found.boxes])
@@ -127,6 +132,15 @@ def test_detect_upright_straightens_a_tilted_page(degrees):
     placed = [sighting.pose.put_back(tuple(box)) for box in sighting.detections.boxes]
     for box in (Box(*map(int, box)) for box in truth):
         assert max(overlap(box, other) for other in placed) > 0.5
+
+
+def test_detect_upright_looks_at_a_straightened_page_as_large_as_before():
+    detector = LeaningDetector()
+    sighting = detect_upright(tilt_clockwise(draw_bars(draw_paper())[..., 0].copy(), 15), detector)
+    (before, longest), *_, (after, longest_straight) = detector.configs
+    growth = longest_straight / longest
+    assert growth == pytest.approx(sighting.pose.growth) and growth > 1.1
+    assert after.level_sides_px == pytest.approx([growth * side for side in before.level_sides_px], abs=1)
 
 
 @pytest.mark.parametrize(
