@@ -69,7 +69,13 @@ def test_store_without_a_training_leaves_all_as_it_was(folder):
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == kept
 
 
-@pytest.mark.parametrize("arguments", [["--store"], ["seed", "--store", "--limit", "5"]])
+FOLDER = str(SHIPPED_FOLDER / "seed")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--store"], ["seed", "--store"], [FOLDER, "--store", "--limit", "5"], [FOLDER, "--store", "--suite-only"]],
+)
 def test_store_wants_a_whole_report_of_a_folder(arguments, capsys):
     with pytest.raises(SystemExit):
         script.parse_arguments(arguments)

@@ -102,8 +102,11 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
         "--store", action="store_true", help="write the figures into the checkpoint's metrics.json and card, too"
     )
     arguments = parser.parse_args(argv)
-    if arguments.store and (arguments.suite_only or arguments.limit or arguments.checkpoint is None):
-        parser.error("--store needs the checkpoint's folder and the whole report: no --suite-only, no --limit")
+    # Said before the work is done rather than after it.
+    if arguments.store and not (arguments.checkpoint and Path(arguments.checkpoint).is_dir()):
+        parser.error("--store needs the checkpoint's folder, such as checkpoints/digitnet")
+    if arguments.store and (arguments.suite_only or arguments.limit):
+        parser.error("--store needs the whole report: no --suite-only, no --limit")
     if arguments.suite_only and not arguments.strengths:
         parser.error("--suite-only needs --strengths, such as --strengths 1")
     return arguments
