@@ -11,9 +11,9 @@ further. The last line printed is JSON.
 Measured with 550 digits by 55 people (not in the repository), one run each:
 
     checkpoint   pen    single digits   numbers of five   touching pairs
-    digitnet     0.02   99.3 %          95.0 %           46 %
-    digitnet     0.06   99.6 %          99.0 %           59 %
-    digitnet     0.10   99.6 %          98.5 %           73 %
+    digitnet     0.02   99.6 %          97.5 %           52 %
+    digitnet     0.06   99.5 %          99.5 %           60 %
+    digitnet     0.10   99.5 %          96.0 %           72 %
     seed         0.06   97.6 %          85.5 %           43 %
 """
 

@@ -242,6 +242,10 @@ DIGITNET_AUGMENTATION = AugmentationConfig(
     ground_ratio=0.15,
     grain_std=0.2,
     line_ratio=0.1,
+    square_ratio=0.15,
+    coarse_ratio=0.15,
+    hollow_ratio=0.06,
+    mild_ratio=0.25,
 )
 
 _SEED = TrainConfig(name="seed", architecture="SeedCNN")
@@ -255,14 +259,15 @@ PRESETS: dict[str, TrainConfig] = {
             name="digitnet",
             architecture="DigitNet",
             arguments={"width": 44, "is_digit_head": True, "dropout": 0.25},
-            n_epochs=18,
+            n_epochs=14,
             batch_size=128,
             optimizer="adamw",
             learning_rate=0.003,
             weight_decay=0.05,
             schedule="one-cycle",
             warmup_epochs=1.0,
-            ema_decay=0.999,
+            ema_decay=0.9998,
+            patience=6,
             holdout=True,
             augmentation=DIGITNET_AUGMENTATION,
             n_repeats=2,
