@@ -53,8 +53,7 @@ def find_in_photo(rgb: npt.NDArray[np.uint8], detector: PageDetector) -> Finding
     """
     grey = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
     sighting = detect_upright(grey, detector)
-    detections, says, pose = sighting.detections, sighting.opinions, sighting.pose
-    turned = pose.turn(grey)
+    turned, detections, says, pose = sighting.picture, sighting.detections, sighting.opinions, sighting.pose
     min_px = max(MIN_DIGIT_PX, MIN_DIGIT_RATIO * max(grey.shape))
     candidates, rejected = [], []
     context = describe_context(detections, turned.shape)

@@ -115,11 +115,13 @@ class Sighting:
     """What is seen of a page that was turned to be read.
 
     Attributes:
-        detections: n finds, in pixels of the page once it is turned.
+        picture: (H, W) uint8, the page once it is turned.
+        detections: n finds, in its pixels.
         opinions: what both stages say of them.
         pose: how it was turned.
     """
 
+    picture: GreyImage
     detections: Detections
     opinions: PlaceOpinions
     pose: Pose
@@ -154,7 +156,7 @@ def detect_upright(grey: GreyImage, detector: PageDetector) -> Sighting:
     if not is_bad and _average(as_is.sureness) >= SURELY_READ:
         return as_is
     sighting = as_is
-    if is_bad or _looks_better_on_its_head(grey, as_is, detector):
+    if is_bad or _looks_better_on_its_head(as_is, detector):
         sighting = _turn_up(grey, as_is, detector)
     return _straighten(grey, sighting, detector)
 
@@ -188,9 +190,9 @@ def _whole_box(box: tuple[float, float, float, float], shape: tuple[int, int]) -
 
 
 def _look(grey: GreyImage, detector: PageDetector, pose: Pose, config: DetectionConfig | None = None) -> Sighting:
-    turned = pose.turn(grey)
-    detections = detector.detect(turned, config)
-    return Sighting(detections, detector.look_closer(turned, detections), pose)
+    picture = pose.turn(grey)
+    detections = detector.detect(picture, config)
+    return Sighting(picture, detections, detector.look_closer(picture, detections), pose)
 
 
 def _may_be_turned(detections: Detections) -> bool:
@@ -205,12 +207,12 @@ def _may_be_turned(detections: Detections) -> bool:
     return has_writing and (len(sureness) < MIN_DIGITS_TO_TURN or n_other > n_digit or is_unsure)
 
 
-def _looks_better_on_its_head(grey: GreyImage, as_is: Sighting, detector: PageDetector) -> bool:
+def _looks_better_on_its_head(as_is: Sighting, detector: PageDetector) -> bool:
     """Whether the last stage is surer of the likeliest finds once each is turned by a half."""
     likeliest = as_is.detections.pick_first(MAX_TURNED_FINDS)
     if len(likeliest.boxes) < MIN_DIGITS_TO_TURN:
         return False
-    turned = _multiply(detector.look_closer(grey, likeliest, rotation=180))
+    turned = _multiply(detector.look_closer(as_is.picture, likeliest, rotation=180))
     return _sum_up(turned) > _sum_up(as_is.sureness[:MAX_TURNED_FINDS])
 
 
@@ -242,7 +244,7 @@ def _straighten(grey: GreyImage, sighting: Sighting, detector: PageDetector) -> 
     """The page without its tilt, if it has one that matters and there is more to read then."""
     if sighting.n_likely < MIN_DIGITS_TO_TURN or _average(sighting.sureness) >= SURELY_READ:
         return sighting
-    tilt = _measure_tilt(sighting.pose.turn(grey), sighting.detections, detector)
+    tilt = _measure_tilt(sighting, detector)
     if abs(tilt) < MIN_TILT:
         return sighting
     pose = replace(sighting.pose, tilt=tilt)
@@ -252,11 +254,11 @@ def _straighten(grey: GreyImage, sighting: Sighting, detector: PageDetector) -> 
     return straight if straight.count_agreed() > sighting.count_agreed() else sighting
 
 
-def _measure_tilt(turned: GreyImage, detections: Detections, detector: PageDetector) -> float:
+def _measure_tilt(sighting: Sighting, detector: PageDetector) -> float:
     """Degrees clockwise by which the likeliest finds are to be turned to stand upright."""
-    likeliest = detections.pick_first(MAX_TURNED_FINDS)
+    likeliest = sighting.detections.pick_first(MAX_TURNED_FINDS)
     clockwise, counter_clockwise = (
-        _sum_up(_multiply(detector.look_closer(turned, likeliest, rotation)))
+        _sum_up(_multiply(detector.look_closer(sighting.picture, likeliest, rotation)))
         for rotation in (LEAN_DEGREES, -LEAN_DEGREES)
     )
     imbalance = (clockwise - counter_clockwise) / max(clockwise + counter_clockwise, 1e-6)

@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
+from benchmarks.photo_causes import intersection_over_union
 from digitcore.detection import PlaceOpinions
 from digitcore.detector import InkKind
 from digitcore.finding import find_in_photo
@@ -82,13 +83,6 @@ def tilt_clockwise(picture: np.ndarray, degrees: float) -> np.ndarray:
     return cv2.warpAffine(picture, matrix, (width, height), borderMode=cv2.BORDER_REPLICATE)
 
 
-def overlap(a: Box, b: Box) -> float:
-    w = min(a.x + a.w, b.x + b.w) - max(a.x, b.x)
-    h = min(a.y + a.h, b.y + b.h) - max(a.y, b.y)
-    shared = max(w, 0) * max(h, 0)
-    return shared / (a.w * a.h + b.w * b.h - shared)
-
-
 @pytest.mark.parametrize("rotation", [0, 90, 180, 270])
 def test_turn_box_and_put_back_go_where_the_pixels_go(rotation):
     mask = np.zeros((30, 50), np.uint8)
@@ -131,7 +125,7 @@ def test_detect_upright_straightens_a_tilted_page(degrees):
     assert len(sighting.detections.boxes) == 4 and sighting.sureness.min() > 0.85
     placed = [sighting.pose.put_back(tuple(box)) for box in sighting.detections.boxes]
     for box in (Box(*map(int, box)) for box in truth):
-        assert max(overlap(box, other) for other in placed) > 0.5
+        assert max(intersection_over_union(box, other) for other in placed) > 0.5
 
 
 def test_detect_upright_looks_at_a_straightened_page_as_large_as_before():
