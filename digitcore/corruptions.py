@@ -2,7 +2,8 @@
 
 The kinds follow MNIST-C; code and strengths are our own. Training imports none of this. But DigitNet's augmentation
 turns, shears, blurs and speckles too, more gently, and since a DigitNet was first measured here it also knows grounds
-that are not black, grain and single lines, which come near to fog, low contrast, brightness and noise.
+that are not black, grain, single lines and hollow strokes, which come near to fog, low contrast, brightness, noise and
+edges only.
 
 Each kind has one strength, fixed once for all networks: by the errors of checkpoints/seed alone, on the first 1,500 of
 the 5,000 images of `data.split_train`'s second part (that network was trained on them, unlike DigitNet: it errs on

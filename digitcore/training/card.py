@@ -226,7 +226,7 @@ def _describe_evaluation(evaluation: Mapping[str, Any]) -> str:
         mean, worst = evaluation["corruptions"]["mean_error"], evaluation["corruptions"]["worst"]
         kind, error = worst["kind"], 100 * worst["error"]
         rows += [
-            ("mean error under 14 corruptions that training never used", f"{100 * mean:.1f} %"),
+            ("mean error under 14 corruptions, none of them drawn by what training uses", f"{100 * mean:.1f} %"),
             (f"the worst of them, {kind}", f"{error:.1f} %"),
         ]
     rows += [
