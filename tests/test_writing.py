@@ -1,5 +1,6 @@
 """Writing for synthetic pages: sizes, whole ink, equal seeds give equal masks, no digit where none may be."""
 
+import json
 import string
 from pathlib import Path
 
@@ -172,7 +173,14 @@ def test_splits_share_no_font():
     )
     assert not train & test
     assert test == fonts.TEST_FONTS
-    assert len(train) > 50 and fonts.PRINT_FONTS <= train | test
+    assert len(train) > 150 and fonts.PRINT_FONTS <= train | test
+
+
+def test_every_font_that_is_named_is_fetched():
+    packages = json.loads((FONTS / "package.json").read_text(encoding="utf-8"))["dependencies"]
+    fetched = {name.removeprefix("@fontsource/") for name in packages}
+    bad_digits = {name for name, _ in fonts.BAD_DIGITS}
+    assert fonts.PRINT_FONTS | fonts.TEST_FONTS | fonts.NO_DIGITS_FONTS | bad_digits <= fetched
 
 
 @pytest.mark.parametrize("split", ["train", "test"])
