@@ -57,8 +57,10 @@ def find_in_photo(rgb: npt.NDArray[np.uint8], detector: PageDetector) -> Finding
     min_px = max(MIN_DIGIT_PX, MIN_DIGIT_RATIO * max(grey.shape))
     candidates, rejected = [], []
     context = describe_context(detections, turned.shape)
-    for box, scores, probs, around in zip(detections.boxes, says.scores, says.probs, context, strict=True):
-        upright = pose.put_back(tuple(box))
+    upright_boxes = sighting.locate_finds()
+    for box, upright, scores, probs, around in zip(
+        detections.boxes, upright_boxes, says.scores, says.probs, context, strict=True
+    ):
         if max(upright.w, upright.h) < min_px:
             rejected.append(Rejected(upright, Reason.TOO_SMALL))
         else:

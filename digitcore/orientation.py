@@ -6,6 +6,7 @@ straightened. What decides is the second stage, which is surer of a digit that s
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import cv2
@@ -14,7 +15,7 @@ import numpy.typing as npt
 
 from digitcore.detection import Detections, PageDetector, PlaceOpinions, scale_to_sides
 from digitcore.detector import InkKind
-from digitcore.merging import DetectionConfig
+from digitcore.merging import DetectionConfig, intersect_boxes
 from digitcore.results import Box
 
 GreyImage = npt.NDArray[np.uint8]
@@ -45,6 +46,9 @@ MIN_SURENESS_OF_FEW = 0.9
 # Finds turned by so much, one way and the other: of digits that stand upright there is as much to read either way. Of
 # those tilted by 20 degrees there is a third more, of all that is read both ways, one way than the other.
 LEAN_DEGREES, TILT_PER_IMBALANCE = 24, 60
+# A find of a straightened page is one seen before if the boxes have so much of their union in common, and that before
+# is not larger by more than this factor: it might be two digits.
+MIN_COMMON, MAX_GROWTH = 0.2, 1.5
 # A tilt below this does no harm, or is a hand's own slant; above the second pages are not read.
 MIN_TILT, MAX_TILT = 7.0, 20.0
 
@@ -119,17 +123,34 @@ class Sighting:
         detections: n finds, in its pixels.
         opinions: what both stages say of them.
         pose: how it was turned.
+        before: what was seen before the page was straightened; None if it was not.
     """
 
     picture: GreyImage
     detections: Detections
     opinions: PlaceOpinions
     pose: Pose
+    before: Detections | None = None
 
     @property
     def sureness(self) -> npt.NDArray[np.float32]:
         """(n,) how sure the last stage is that each is a digit, and which."""
         return _multiply(self.opinions)
+
+    def locate_finds(self) -> list[Box]:
+        """Where each find lies in the picture as it is.
+
+        On a straightened page that is where it was seen before, if it was: that box is around the ink, while a tilted
+        box says little of how wide a slanted stroke is.
+        """
+        boxes = [self.pose.put_back(tuple(box)) for box in self.detections.boxes]
+        if self.before is None:
+            return boxes
+        untilted = replace(self.pose, tilt=0.0)
+        seen = [untilted.put_back(tuple(box)) for box in self.before.boxes]
+        for index, other in _match_boxes(boxes, seen):
+            boxes[index] = seen[other]
+        return boxes
 
     def count_agreed(self) -> float:
         """How many digits there are, each counted by how sure both stages are that it is one, and the last, which."""
@@ -187,6 +208,23 @@ def _whole_box(box: tuple[float, float, float, float], shape: tuple[int, int]) -
     left, top = (int(np.clip(np.floor(v), 0, side - 1)) for v, side in ((x, width), (y, height)))
     right, bottom = (int(np.clip(np.ceil(v), 1, side)) for v, side in ((x + w, width), (y + h, height)))
     return Box(left, top, max(right - left, 1), max(bottom - top, 1))
+
+
+def _match_boxes(boxes: Sequence[Box], before: Sequence[Box]) -> list[tuple[int, int]]:
+    """Pairs of indices of boxes of the same find, one to one, those with most in common first."""
+    now, then = (np.array(some, np.float32).reshape(-1, 4) for some in (boxes, before))
+    areas, areas_then = now[:, 2:].prod(axis=1)[:, None], then[:, 2:].prod(axis=1)
+    common = intersect_boxes(now, then)
+    shares = np.where(areas_then > MAX_GROWTH * areas, 0.0, common / (areas + areas_then - common))
+    rows, columns = np.nonzero(shares >= MIN_COMMON)
+    pairs: dict[int, int] = {}
+    taken: set[int] = set()
+    for index in np.argsort(-shares[rows, columns], kind="stable"):
+        row, column = int(rows[index]), int(columns[index])
+        if row not in pairs and column not in taken:
+            pairs[row] = column
+            taken.add(column)
+    return list(pairs.items())
 
 
 def _look(grey: GreyImage, detector: PageDetector, pose: Pose, config: DetectionConfig | None = None) -> Sighting:
@@ -251,6 +289,7 @@ def _straighten(grey: GreyImage, sighting: Sighting, detector: PageDetector) -> 
     # Looked at so that digits stay as large as they were, though the picture has grown.
     sides_px = tuple(round(pose.growth * side) for side in detector.config.level_sides_px)
     straight = _look(grey, detector, pose, replace(detector.config, level_sides_px=sides_px))
+    straight = replace(straight, before=sighting.detections)
     return straight if straight.count_agreed() > sighting.count_agreed() else sighting
 
 

@@ -1,5 +1,7 @@
 """Which way up: pages through planted networks that know which way up a mark stands, or do not."""
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -126,6 +128,27 @@ def test_detect_upright_straightens_a_tilted_page(degrees):
     placed = [sighting.pose.put_back(tuple(box)) for box in sighting.detections.boxes]
     for box in (Box(*map(int, box)) for box in truth):
         assert max(intersection_over_union(box, other) for other in placed) > 0.5
+
+
+@pytest.mark.parametrize("degrees", [-15, 15])
+def test_finds_of_a_straightened_page_lie_where_they_were_seen_before(degrees):
+    tilted = tilt_clockwise(draw_bars(draw_paper())[..., 0].copy(), degrees)
+    detector = LeaningDetector()
+    truth = {Box(*map(int, box)) for box in detector.detect(tilted).boxes}
+    sighting = detect_upright(tilted, detector)
+    assert sighting.pose.tilt and set(sighting.locate_finds()) == truth
+    # Each by itself: the order of the finds, which is by score, may be another.
+    for place, box in zip(sighting.locate_finds(), sighting.detections.boxes, strict=True):
+        assert intersection_over_union(place, sighting.pose.put_back(tuple(box))) > 0.5
+
+
+def test_a_find_that_was_not_seen_before_lies_where_its_box_is_put_back():
+    tilted = tilt_clockwise(draw_bars(draw_paper())[..., 0].copy(), 15)
+    sighting = detect_upright(tilted, LeaningDetector())
+    wide = replace(sighting.before, boxes=sighting.before.boxes * np.array([1, 1, 2, 1], np.float32))  # Two in one.
+    for before in (sighting.before.pick_first(0), wide):
+        others = replace(sighting, before=before)
+        assert others.locate_finds() == [sighting.pose.put_back(tuple(box)) for box in sighting.detections.boxes]
 
 
 def test_detect_upright_looks_at_a_straightened_page_as_large_as_before():
