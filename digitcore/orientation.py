@@ -211,20 +211,18 @@ def _whole_box(box: tuple[float, float, float, float], shape: tuple[int, int]) -
 
 
 def _match_boxes(boxes: Sequence[Box], before: Sequence[Box]) -> list[tuple[int, int]]:
-    """Pairs of indices of boxes of the same find, one to one, those with most in common first."""
+    """Pairs of indices of boxes of the same find: each in turn with the free one that it has most in common with."""
     now, then = (np.array(some, np.float32).reshape(-1, 4) for some in (boxes, before))
     areas, areas_then = now[:, 2:].prod(axis=1)[:, None], then[:, 2:].prod(axis=1)
     common = intersect_boxes(now, then)
     shares = np.where(areas_then > MAX_GROWTH * areas, 0.0, common / (areas + areas_then - common))
-    rows, columns = np.nonzero(shares >= MIN_COMMON)
-    pairs: dict[int, int] = {}
-    taken: set[int] = set()
-    for index in np.argsort(-shares[rows, columns], kind="stable"):
-        row, column = int(rows[index]), int(columns[index])
-        if row not in pairs and column not in taken:
-            pairs[row] = column
-            taken.add(column)
-    return list(pairs.items())
+    pairs = []
+    for index in range(len(boxes)) if before else ():
+        best = int(shares[index].argmax())
+        if shares[index, best] >= MIN_COMMON:
+            shares[:, best] = 0.0
+            pairs.append((index, best))
+    return pairs
 
 
 def _look(grey: GreyImage, detector: PageDetector, pose: Pose, config: DetectionConfig | None = None) -> Sighting:
