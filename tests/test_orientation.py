@@ -137,6 +137,8 @@ def test_finds_of_a_straightened_page_lie_where_they_were_seen_before(degrees):
     truth = {Box(*map(int, box)) for box in detector.detect(tilted).boxes}
     sighting = detect_upright(tilted, detector)
     assert sighting.pose.tilt and set(sighting.locate_finds()) == truth
+    candidates = find_in_photo(cv2.cvtColor(tilted, cv2.COLOR_GRAY2RGB), detector).candidates
+    assert {candidate.box for candidate in candidates} == truth
     # Each by itself: the order of the finds, which is by score, may be another.
     for place, box in zip(sighting.locate_finds(), sighting.detections.boxes, strict=True):
         assert intersection_over_union(place, sighting.pose.put_back(tuple(box))) > 0.5
