@@ -135,6 +135,20 @@ def test_phone_width_holds_the_answer(open_page, pictures):
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
 
 
+@pytest.mark.parametrize("line", ["17302047", "1730204717"])
+def test_on_a_phone_a_long_number_stays_on_its_line(open_page, tmp_path, line):
+    (tmp_path / "line.png").write_bytes(encode(draw_page([line], size=(1600, 240))))
+    page = open_tab(open_page(viewport={"width": 360, "height": 740}))
+    page.set_input_files(FILE_INPUT, tmp_path / "line.png")
+    wait_for_lines(page, [line])
+    line_height, height = page.evaluate(
+        "s => [parseFloat(getComputedStyle(document.querySelector(s)).lineHeight),"
+        " document.querySelector(s).getBoundingClientRect().height]",
+        NUMBER,
+    )
+    assert height < 1.5 * line_height
+
+
 def test_an_example_is_read_at_a_click(photo_page):
     examples = photo_page.locator("#photo-examples button, .gallery-item")
     if examples.count() == 0:

@@ -21,8 +21,8 @@ SURE_THRESHOLD = 0.8
 MAX_SHOWN_DIGITS = 200
 # Bars for all ten classes of each digit: beyond this the cards would be ten screens long.
 MAX_BAR_CARDS = 24
-# So many digits a line fit the page in the largest type.
-MAX_LARGE_DIGITS = 8
+# So many lines have room in the largest type.
+MAX_LARGE_LINES = 2
 
 # By degrees clockwise.
 TURNED = {
@@ -74,11 +74,11 @@ def render_headline(reading: Reading, *, is_copyable: bool = False) -> str:
     if is_copyable:
         text = escape("\n".join(reading.lines), quote=True)
         copy = f'<button type="button" class="dc-copy" data-copy="{text}">Copy</button>'
-    is_long = len(reading.lines) > 2 or max(len(line) for line in reading.lines) > MAX_LARGE_DIGITS
-    size = "dc-long" if is_long else ""
+    size = "dc-long" if len(reading.lines) > MAX_LARGE_LINES else ""
+    n_longest = max(len(line) for line in reading.lines)
     return (
         '<div class="dc-headline" role="status">'
-        f'<p class="dc-number {size}">{lines}</p>'
+        f'<p class="dc-number {size}" style="--longest:{n_longest}">{lines}</p>'
         f'<p class="dc-verdict">{escape(describe_confidence(reading))}</p>{copy}</div>'
     )
 
