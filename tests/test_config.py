@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from digitcore.errors import ConfigError
-from digitcore.training import PRESETS, AugmentationConfig, TrainConfig, load_preset
+from digitcore.training import PRESETS, AugmentationConfig, FinishConfig, TrainConfig, load_preset
 
 
 def test_the_seed_preset_is_the_articles_recipe():
@@ -115,3 +115,29 @@ def test_warm_up_then_steps():
     config = TrainConfig(learning_rate=0.01, step_gamma=0.5, n_epochs=3, warmup_epochs=1)
     rates = [config.learning_rate_at(step, n_steps_per_epoch=3) for step in range(9)]
     assert rates == pytest.approx([0.0025, 0.005, 0.0075, 0.005, 0.005, 0.005, 0.0025, 0.0025, 0.0025])
+
+
+def test_a_constant_rate_rises_and_stays():
+    config = TrainConfig(schedule="constant", learning_rate=0.1, n_epochs=2, warmup_epochs=0.5)
+    rates = [config.learning_rate_at(step, n_steps_per_epoch=4) for step in range(8)]
+    assert rates == pytest.approx([0.1 / 3, 0.2 / 3, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1])
+
+
+def test_the_finish_has_settings_of_its_own_and_the_rest_of_the_run():
+    mild = AugmentationConfig(rotation_degrees=3)
+    run = TrainConfig(weight_decay=0.1, patience=2, holdout=True, seed=7)
+    run = replace(run, finish=FinishConfig(2, 0.002, 0.5, n_repeats=3, augmentation=mild))
+    assert run.n_epochs_in_all == 17
+    changes = {"n_epochs": 2, "learning_rate": 0.002, "warmup_epochs": 0.5, "n_repeats": 3, "augmentation": mild}
+    assert run.finishing() == replace(run, **changes, schedule="constant", patience=0, finish=None)
+    assert TrainConfig.from_dict(json.loads(json.dumps(run.to_dict()))) == run
+    with pytest.raises(ConfigError, match="no finish"):
+        run.finishing().finishing()
+
+
+@pytest.mark.parametrize(("name", "value"), [("n_epochs", 0), ("learning_rate", -1.0), ("n_repeats", 0)])
+def test_a_finish_out_of_range_is_told_with_the_run(name, value):
+    with pytest.raises(ConfigError, match=name):
+        TrainConfig(finish=FinishConfig(**{name: value}))
+    with pytest.raises(ConfigError, match="start_share must be from 0 to below 1"):
+        FinishConfig(start_share=1.0)

@@ -36,7 +36,7 @@ RICH = TrainConfig(
 )
 
 
-def _make_bars(n, seed):
+def make_bars(n, seed):
     """Ten classes that are easy to tell apart: a bright bar at the height that the label says, and noise."""
     rng = np.random.default_rng(seed)
     labels = rng.integers(0, 10, n)
@@ -57,14 +57,14 @@ def one_thread():
 @pytest.fixture(scope="module")
 def sets():
     # 100 is no multiple of 16: the last batch of an epoch is a short one.
-    return TrainingSets(_make_bars(100, 0), _make_bars(40, 1))
+    return TrainingSets(make_bars(100, 0), make_bars(40, 1))
 
 
-def _weights(result):
+def weights(result):
     return result.model.state_dict()
 
 
-def _assert_same(first, second):
+def assert_same(first, second):
     assert first.keys() == second.keys()
     for name, tensor in first.items():
         assert torch.equal(tensor, second[name]), name
@@ -89,7 +89,7 @@ def test_images_repeated_count_as_often(sets):
     train = sets.train
     thrice = TrainingSets(LabeledImages(np.tile(train.images, (3, 1, 1)), np.tile(train.labels, 3), "thrice"))
     repeated = fit(replace(PLAIN, n_epochs=1, n_repeats=3), TrainingSets(sets.train))
-    _assert_same(_weights(repeated), _weights(fit(replace(PLAIN, n_epochs=1), thrice)))
+    assert_same(weights(repeated), weights(fit(replace(PLAIN, n_epochs=1), thrice)))
 
 
 def test_history_tells_every_epoch(sets):
@@ -122,13 +122,13 @@ def test_fit_equals_a_plain_loop(sets):
 
 
 @pytest.mark.parametrize("config", [PLAIN, RICH], ids=["plain", "rich"])
-def test_same_seed_same_weights(sets, config):
+def test_same_seed_sameweights(sets, config):
     config = replace(config, n_epochs=2)
     first = fit(config, sets)
     torch.rand(7)  # Whatever else draws random numbers has no say.
-    _assert_same(_weights(first), _weights(fit(config, sets)))
-    other = _weights(fit(replace(config, seed=1), sets))
-    assert not torch.equal(other["fc.weight"], _weights(first)["fc.weight"])
+    assert_same(weights(first), weights(fit(config, sets)))
+    other = weights(fit(replace(config, seed=1), sets))
+    assert not torch.equal(other["fc.weight"], weights(first)["fc.weight"])
 
 
 def test_fit_leaves_the_global_random_numbers_alone(sets):
@@ -150,7 +150,7 @@ def test_resumed_run_equals_an_unbroken_one(sets, tmp_path, config, n_before):
         fit(config, sets, state_folder=tmp_path, on_step=stop_in_the_next_epoch)
     seen = []
     resumed = fit(config, sets, state_folder=tmp_path, resume=True, on_epoch=seen.append)
-    _assert_same(_weights(resumed), _weights(unbroken))
+    assert_same(weights(resumed), weights(unbroken))
     assert resumed.config == unbroken.config
     losses = [(epoch.loss, epoch.validation_loss) for epoch in unbroken.history]
     assert [(epoch.loss, epoch.validation_loss) for epoch in seen] == losses
@@ -167,13 +167,13 @@ def contrary_sets(sets):
 PATIENT = replace(PLAIN, n_epochs=9, patience=2, holdout=True)
 
 
-def test_patience_stops_after_the_lowest_loss_and_keeps_its_weights(contrary_sets):
+def test_patience_stops_after_the_lowest_loss_and_keeps_itsweights(contrary_sets):
     result = fit(PATIENT, contrary_sets)
     losses = [epoch.validation_loss for epoch in result.history]
     best = losses.index(min(losses)) + 1
     assert len(losses) == best + 2 < 9, "no run of rising losses: the test shows nothing"
     kept_all = replace(PATIENT, patience=0)
-    _assert_same(_weights(result), _weights(fit(replace(kept_all, n_epochs=best), contrary_sets)))
+    assert_same(weights(result), weights(fit(replace(kept_all, n_epochs=best), contrary_sets)))
     assert len(fit(kept_all, contrary_sets).history) == 9
 
 
@@ -184,7 +184,7 @@ def test_patience_that_is_never_tried_trains_to_the_end(sets):
 
 
 @pytest.mark.parametrize("n_before", [1, 2])
-def test_a_resumed_run_remembers_the_best_weights(contrary_sets, tmp_path, n_before):
+def test_a_resumed_run_remembers_the_bestweights(contrary_sets, tmp_path, n_before):
     unbroken = fit(PATIENT, contrary_sets)
 
     def stop_in_the_next_epoch(epoch, n_done, _):
@@ -193,13 +193,13 @@ def test_a_resumed_run_remembers_the_best_weights(contrary_sets, tmp_path, n_bef
 
     with pytest.raises(_StopError):
         fit(PATIENT, contrary_sets, state_folder=tmp_path, on_step=stop_in_the_next_epoch)
-    _assert_same(
-        _weights(fit(PATIENT, contrary_sets, state_folder=tmp_path, resume=True)),
-        _weights(unbroken),
+    assert_same(
+        weights(fit(PATIENT, contrary_sets, state_folder=tmp_path, resume=True)),
+        weights(unbroken),
     )
     # All done: resuming once more gives the best again, and trains nothing.
     again = fit(PATIENT, contrary_sets, state_folder=tmp_path, resume=True)
-    _assert_same(_weights(again), _weights(unbroken))
+    assert_same(weights(again), weights(unbroken))
     assert len(again.history) == len(unbroken.history)
 
 
@@ -207,7 +207,7 @@ def test_interim_weights_of_a_patient_run_are_the_best_so_far(contrary_sets):
     interim = []
     result = fit(PATIENT, contrary_sets, on_interim=interim.append, interim_epochs=1)
     assert len(interim) == len(result.history) - 1, "the last epoch's are the result"
-    _assert_same(_weights(interim[-1]), _weights(result))
+    assert_same(weights(interim[-1]), weights(result))
 
 
 def test_patience_without_images_held_out_is_told(sets):
@@ -224,7 +224,7 @@ def test_resuming_a_finished_run_trains_nothing(sets, tmp_path):
     def fail(*_):
         raise AssertionError("a step was made")
 
-    _assert_same(_weights(fit(config, sets, state_folder=tmp_path, resume=True, on_step=fail)), _weights(finished))
+    assert_same(weights(fit(config, sets, state_folder=tmp_path, resume=True, on_step=fail)), weights(finished))
 
 
 @pytest.mark.parametrize("n_done", [1, 5])
@@ -254,7 +254,7 @@ def test_resuming_with_other_images(sets, tmp_path):
     config = replace(PLAIN, n_epochs=1)
     fit(config, sets, state_folder=tmp_path)
     with pytest.raises(ConfigError, match="other images"):
-        fit(config, TrainingSets(_make_bars(100, 5)), state_folder=tmp_path, resume=True)
+        fit(config, TrainingSets(make_bars(100, 5)), state_folder=tmp_path, resume=True)
 
 
 def test_resuming_without_a_state(sets, tmp_path):
@@ -303,7 +303,7 @@ def test_averaged_weights_equal_the_sum_by_hand(sets, tmp_path):
 
 def test_no_images_to_train_on():
     with pytest.raises(ConfigError, match="no images"):
-        fit(PLAIN, TrainingSets(_make_bars(0, 0)))
+        fit(PLAIN, TrainingSets(make_bars(0, 0)))
 
 
 def test_without_validation_the_temperature_is_one(sets):

@@ -104,17 +104,17 @@ def _train(config: TrainConfig, options: argparse.Namespace, run_folder: Path) -
     command = repeat_command("train.train", options, REPEATED)
 
     def advance(epoch: int, n_done: int, n_steps: int) -> None:
-        bar.advance(n_done, n_steps, f"epoch {epoch}/{config.n_epochs}")
+        bar.advance(n_done, n_steps, f"epoch {epoch}/{config.n_epochs_in_all}")
 
     def finish_epoch(result: EpochResult) -> None:
         bar.close()
-        _print(result, config.n_epochs)
+        _print(result, config.n_epochs_in_all)
 
     def push_interim(result: FitResult) -> None:
         held_out = {"validation": sets.validation}
         folder = run_folder / LATEST_NAME
         _save(folder, config, result, _measure(config, result, sets, held_out, device, command))
-        pusher.push_behind(folder, f"{len(result.history)} of {config.n_epochs} epochs")
+        pusher.push_behind(folder, f"{len(result.history)} of {config.n_epochs_in_all} epochs")
 
     try:
         result = fit(
@@ -249,8 +249,8 @@ def _announce(config: TrainConfig, sets: TrainingSets, device: torch.device) -> 
     crops = f" and {len(sets.crops):,} crops" if sets.crops is not None else ""
     held_out = f", {len(sets.validation):,} held out" if sets.validation is not None else ""
     return (
-        f"{config.name}: {config.architecture}, {len(sets.train):,} images{crops}{held_out}, {config.n_epochs} epochs, "
-        f"seed {config.seed}, {describe_device(device)}, {precision}"
+        f"{config.name}: {config.architecture}, {len(sets.train):,} images{crops}{held_out}, "
+        f"{config.n_epochs_in_all} epochs, seed {config.seed}, {describe_device(device)}, {precision}"
     )
 
 
@@ -263,7 +263,7 @@ def _say_how_to_go_on(config: TrainConfig, options: argparse.Namespace, run_fold
     command = repeat_command(
         "train.train", options, REPEATED, *list_folders(options), *list_push_options(options), "--resume"
     )
-    return f"Stopped; {n_done} of {config.n_epochs} epochs are kept in {run_folder}. Go on with:\n    {command}"
+    return f"Stopped; {n_done} of {config.n_epochs_in_all} epochs are kept in {run_folder}. Go on with:\n    {command}"
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """The learning side: settings, augmentation, the loop. Serving never imports it."""
 
-from digitcore.training.config import PRESETS, AugmentationConfig, TrainConfig, load_preset
+from digitcore.training.config import PRESETS, AugmentationConfig, FinishConfig, TrainConfig, load_preset
 from digitcore.training.loop import fit, load_training_sets
 from digitcore.training.results import EpochResult, FitResult, TrainingSets
 
@@ -8,6 +8,7 @@ __all__ = [
     "PRESETS",
     "AugmentationConfig",
     "EpochResult",
+    "FinishConfig",
     "FitResult",
     "TrainConfig",
     "TrainingSets",

@@ -168,9 +168,11 @@ def _describe_training(config: TrainConfig, metrics: Mapping[str, Any]) -> str:
     rate = {
         "step": f"{config.learning_rate:g}, times {config.step_gamma:g} after each epoch",
         "one-cycle": f"up to {config.learning_rate:g} in {config.warmup_epochs:g} epochs, then down to 0 as a cosine",
+        "constant": f"up to {config.learning_rate:g} in {config.warmup_epochs:g} epochs, then steady",
     }[config.schedule]
     epochs = _describe_epochs(config, metrics["history"])
     averaged = f" The weights are a moving average (decay {config.ema_decay:g})." if config.ema_decay else ""
+    averaged += _describe_finish(config, metrics["history"])
     return (
         f"    {metrics['command']}\n\n"
         f"{epochs} over {images}, batch {config.batch_size}, "
@@ -181,7 +183,8 @@ def _describe_training(config: TrainConfig, metrics: Mapping[str, Any]) -> str:
 
 
 def _describe_epochs(config: TrainConfig, history: Sequence[Mapping[str, Any]]) -> str:
-    """How many, and which one's weights are these."""
+    """How many, and which one's weights are these; the finish's are not among them."""
+    history = [result for result in history if not result.get("is_finish", False)]
     n_done = len(history)
     if not config.patience:
         return f"{n_done} of {config.n_epochs} epochs so far" if n_done < config.n_epochs else f"{n_done} epochs"
@@ -191,6 +194,19 @@ def _describe_epochs(config: TrainConfig, history: Sequence[Mapping[str, Any]]) 
     return (
         f"{n_done} of {config.n_epochs} epochs{so_far}, these being the weights of epoch {best}, when the loss on the "
         f"images held out was lowest (no lower one for {config.patience} epochs ends a run),"
+    )
+
+
+def _describe_finish(config: TrainConfig, history: Sequence[Mapping[str, Any]]) -> str:
+    """What followed; "" without a finish, or before it."""
+    n_done = sum(result.get("is_finish", False) for result in history)
+    if not n_done:
+        return ""
+    finish, epochs = config.finish, "epoch" if n_done == 1 else "epochs"
+    return (
+        f" From these weights {n_done} more {epochs} with MNIST's images {finish.n_repeats} times each, at a steady "
+        f"learning rate of {finish.learning_rate:g}; what is here is the mean of the weights after each step of that "
+        f"(stochastic weight averaging), in which those before count {finish.start_share:.0%}."
     )
 
 

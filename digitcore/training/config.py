@@ -3,12 +3,12 @@
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, get_args
 
 from digitcore.errors import ConfigError
 from digitcore.model import ARCHITECTURES
 
-Schedule = Literal["step", "one-cycle"]
+Schedule = Literal["step", "one-cycle", "constant"]
 Optimizer = Literal["adam", "adamw"]
 
 
@@ -123,6 +123,36 @@ class AugmentationConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class FinishConfig:
+    """How a run ends: it goes on from the weights chosen, at a steady rate, and averages all that comes by.
+
+    The mean of the weights along such a path lies where the loss is flatter, and reads better, than where the path ends
+    (Izmailov et al., Averaging Weights Leads to Wider Optima and Better Generalization, 2018).
+
+    Attributes:
+        n_epochs: more, beside the config's.
+        learning_rate: reached within `warmup_epochs`, and kept.
+        warmup_epochs: see `learning_rate`.
+        n_repeats: as in `TrainConfig`, in these epochs.
+        augmentation: how images are varied in them; None leaves them alone.
+        start_share: of the weights that it goes on from, in the mean at the end; the weights after each step share the
+            rest alike.
+    """
+
+    n_epochs: int = 1
+    learning_rate: float = 0.002
+    warmup_epochs: float = 0.1
+    n_repeats: int = 1
+    augmentation: AugmentationConfig | None = None
+    start_share: float = 0.5
+
+    def __post_init__(self) -> None:
+        """Check what is its own; the rest is checked as of any epochs."""
+        check_finite(self)
+        check(0 <= self.start_share < 1, "start_share", "from 0 to below 1", self.start_share)
+
+
+@dataclass(frozen=True, slots=True)
 class TrainConfig(RunConfig):
     """One training run. Two runs with equal configs on the same machine give the same weights.
 
@@ -136,7 +166,7 @@ class TrainConfig(RunConfig):
         learning_rate: the first (step) or the highest (one-cycle).
         weight_decay: of the weights of convolutions and linear layers; biases and norms have none.
         schedule: "step" multiplies the rate by `step_gamma` after each epoch; "one-cycle" rises linearly for
-            `warmup_epochs` and falls as a cosine to zero.
+            `warmup_epochs` and falls as a cosine to zero; "constant" rises so and stays.
         step_gamma: see `schedule`.
         warmup_epochs: see `schedule`; with "step" too the rate may rise at first.
         max_gradient_norm: gradients longer than this are shortened to it; 0 for never.
@@ -149,6 +179,7 @@ class TrainConfig(RunConfig):
         n_repeats: how often an epoch shows each of MNIST's images, beside the crops.
         n_crop_pages: synthetic pages that are cut up for more digits, and for what is none; 0 for MNIST alone.
         is_digit_weight: of the loss of "is it a digit?", beside that of the ten classes.
+        finish: what follows these epochs; None for nothing.
         seed: of the weights, the order of the images and the augmentation.
         reduced_precision: bfloat16 where the hardware has it.
     """
@@ -173,6 +204,7 @@ class TrainConfig(RunConfig):
     n_repeats: int = 1
     n_crop_pages: int = 0
     is_digit_weight: float = 1.0
+    finish: FinishConfig | None = None
     seed: int = 0
     reduced_precision: bool = True
 
@@ -185,7 +217,8 @@ class TrainConfig(RunConfig):
         check(self.optimizer in ("adam", "adamw"), "optimizer", '"adam" or "adamw"', self.optimizer)
         check(self.learning_rate > 0, "learning_rate", "above 0", self.learning_rate)
         check(self.weight_decay >= 0, "weight_decay", "at least 0", self.weight_decay)
-        check(self.schedule in ("step", "one-cycle"), "schedule", '"step" or "one-cycle"', self.schedule)
+        schedules = get_args(Schedule)
+        check(self.schedule in schedules, "schedule", f"one of {list(schedules)}", self.schedule)
         check(0 < self.step_gamma <= 1, "step_gamma", "above 0 and at most 1", self.step_gamma)
         check(0 <= self.warmup_epochs < self.n_epochs, "warmup_epochs", "from 0 to below n_epochs", self.warmup_epochs)
         check(self.max_gradient_norm >= 0, "max_gradient_norm", "at least 0", self.max_gradient_norm)
@@ -204,6 +237,26 @@ class TrainConfig(RunConfig):
             self.n_crop_pages,
         )
         check(0 <= self.seed < 2**63, "seed", "a whole number from 0 on", self.seed)
+        if self.finish is not None:
+            self.finishing()
+
+    @property
+    def n_epochs_in_all(self) -> int:
+        """The finish's too."""
+        return self.n_epochs + (0 if self.finish is None else self.finish.n_epochs)
+
+    def finishing(self) -> "TrainConfig":
+        """The settings of the epochs of the finish.
+
+        Raises:
+            ConfigError: if there is no finish, or a setting of it is out of range.
+        """
+        if self.finish is None:
+            raise ConfigError(f"The recipe {self.name} has no finish.")
+        ours = {
+            item.name: getattr(self.finish, item.name) for item in fields(self.finish) if item.name != "start_share"
+        }
+        return replace(self, **ours, schedule="constant", patience=0, finish=None)
 
     def learning_rate_at(self, step: int, n_steps_per_epoch: int) -> float:
         """The rate of a step, counted from 0 over the whole run; it depends on nothing else, so resuming is simple."""
@@ -212,13 +265,24 @@ class TrainConfig(RunConfig):
             return self.learning_rate * (step + 1) / (self.warmup_epochs * n_steps_per_epoch + 1)
         if self.schedule == "step":
             return self.learning_rate * self.step_gamma ** (step // n_steps_per_epoch)
+        if self.schedule == "constant":
+            return self.learning_rate
         progress = (epoch - self.warmup_epochs) / (self.n_epochs - self.warmup_epochs)
         return self.learning_rate * (1 + math.cos(math.pi * progress)) / 2
 
     @staticmethod
     def _read(content: Mapping[str, Any]) -> dict[str, Any]:
-        augmentation = content.get("augmentation")
-        return {**content, "augmentation": AugmentationConfig(**augmentation) if augmentation else None}
+        finish = content.get("finish")
+        return {
+            **content,
+            "augmentation": _read_augmentation(content),
+            "finish": FinishConfig(**{**finish, "augmentation": _read_augmentation(finish)}) if finish else None,
+        }
+
+
+def _read_augmentation(content: Mapping[str, Any]) -> AugmentationConfig | None:
+    augmentation = content.get("augmentation")
+    return AugmentationConfig(**augmentation) if augmentation else None
 
 
 # The article's augmentation as printed: torchvision's RandomAffine(30, (.5, .5), (.25, 1), 30).

@@ -74,7 +74,8 @@ def fit(
         interim_epochs: 0 is never.
 
     Returns:
-        The last epoch's network; with patience that of the epoch with the lowest loss on the images held out.
+        The last epoch's network; with patience that of the epoch with the lowest loss on the images held out; with a
+        finish that of the finish, which goes on from there.
 
     Raises:
         ConfigError: if there is patience and nothing is held out, or the state to go on from belongs to other
@@ -87,15 +88,21 @@ def fit(
         run.resume(state_folder)
         for result in run.history:
             notify(on_epoch, result)
-    for result in run.run_rounds(config.n_epochs, lambda: run.train_epoch(on_step), state_folder):
+    n_epochs = config.n_epochs_in_all
+    for result in run.run_rounds(n_epochs, lambda: run.train_epoch(on_step), state_folder):
         notify(on_epoch, result)
-        if interim_epochs and len(run.history) % interim_epochs == 0 and not run.is_done(config.n_epochs):
-            notify(on_interim, run.finish(deepcopy(run.chosen_model)))
-    return run.finish(run.chosen_model)
+        if interim_epochs and len(run.history) % interim_epochs == 0 and not run.is_done(n_epochs):
+            notify(on_interim, run.make_result(deepcopy(run.chosen_model)))
+    return run.make_result(run.chosen_model)
 
 
 class _Run(TrainingRun):
-    """Epochs over the same images."""
+    """Epochs over the same images, and those of the finish.
+
+    Attributes:
+        phase: the settings of the epochs that are trained now: the config's, or its finish's.
+        best: the weights of the epoch with the lowest loss on the images held out; None without patience.
+    """
 
     result_class = EpochResult
 
@@ -113,10 +120,6 @@ class _Run(TrainingRun):
             self.best = deepcopy(self.final_model).eval().requires_grad_(False)
         self.shuffler = Generator().manual_seed(config.seed)
         self.generators = {"shuffler": self.shuffler}
-        self.augmenter = None
-        if config.augmentation is not None:
-            self.augmenter = BatchAugmenter(config.augmentation, config.seed, device)
-            self.generators["augmenter"] = self.augmenter.generator
         self.has_head = bool(config.arguments.get("is_digit_head", False))
         if self.has_head and sets.crops is None:
             raise ConfigError("An is-digit head learns from crops, and there are none.")
@@ -124,27 +127,68 @@ class _Run(TrainingRun):
         images, labels = (np.concatenate([getattr(part, name) for part in parts]) for name in ("images", "labels"))
         self.images = torch.from_numpy(images).to(device)[:, None]  # (N, 1, 28, 28) uint8
         self.labels = torch.from_numpy(labels).to(device)  # NOT_A_DIGIT for what is none
-        # What an epoch shows: MNIST's images as often as the config says, each crop once.
-        numbers = torch.arange(len(labels), device=device)
-        self.shown = torch.cat([numbers[: len(sets.train)].repeat(config.n_repeats), numbers[len(sets.train) :]])
-        self.n_digits = int((self.labels[self.shown] >= 0).sum())
         self.data_digest = "+".join(part.digest() for part in parts)
-        self.n_steps_per_epoch = -(-len(self.shown) // config.batch_size)
+        self._enter(config)
+
+    def _enter(self, phase: TrainConfig) -> None:
+        """Show, and vary, images as these settings have it from now on."""
+        self.phase = phase
+        # What an epoch shows: MNIST's images as often as the settings say, each crop once.
+        numbers = torch.arange(len(self.labels), device=self.device)
+        n_mnist = len(self.sets.train)
+        self.shown = torch.cat([numbers[:n_mnist].repeat(phase.n_repeats), numbers[n_mnist:]])
+        self.n_digits = int((self.labels[self.shown] >= 0).sum())
+        self.n_steps_per_epoch = -(-len(self.shown) // phase.batch_size)
+        self.augmenter = None
+        self.generators.pop("augmenter", None)
+        if phase.augmentation is not None:
+            self.augmenter = BatchAugmenter(phase.augmentation, phase.seed, self.device)
+            self.generators["augmenter"] = self.augmenter.generator
+
+    def _enter_finish(self) -> None:
+        """Go on from the weights chosen: with an optimizer that remembers nothing, and an average that is new."""
+        chosen = self.chosen_model.state_dict()
+        self.model.load_state_dict(chosen)
+        self.average = deepcopy(self.model).eval().requires_grad_(False)
+        self.optimizer.state.clear()
+        self._enter(self.config.finishing())
+
+    @property
+    def is_finishing(self) -> bool:
+        """Whether the epochs of the finish have begun."""
+        return self.phase is not self.config
 
     @property
     def chosen_model(self) -> nn.Module:
         """What the run gives if it ends here."""
-        return self.final_model if self.best is None else self.best
+        return self.final_model if self.best is None or self.is_finishing else self.best
+
+    def average_decay(self, step: int) -> float:
+        """As of any run; in the finish, that of the mean in which its start counts as the share asked for."""
+        if not self.is_finishing:
+            return super().average_decay(step)
+        share = self.config.finish.start_share
+        # The start counts as so many steps do.
+        n_before = share / (1 - share) * self.phase.n_epochs * self.n_steps_per_epoch + step
+        return n_before / (n_before + 1)
 
     def is_done(self, n_rounds: int) -> bool:
-        """Whether all epochs are done, or the best was too long ago."""
-        if super().is_done(n_rounds):
+        """Whether all epochs are done, the finish's too."""
+        n_finished = sum(result.is_finish for result in self.history)
+        n_finish = self.config.n_epochs_in_all - self.config.n_epochs
+        return super().is_done(n_rounds) or (self._is_finish_due() and n_finished == n_finish)
+
+    def _is_finish_due(self) -> bool:
+        """Whether the epochs before the finish are done: all of them, or the best was too long ago."""
+        n_done = sum(not result.is_finish for result in self.history)
+        if n_done >= self.config.n_epochs:
             return True
-        n_done = len(self.history)
         return self.best is not None and n_done > 0 and n_done - find_best(self.history).epoch >= self.config.patience
 
     def resume(self, state_folder: Path | None) -> None:
         """As of any run; the best epoch's weights too."""
+        if state_folder is not None and _has_finish_begun(Path(state_folder)):
+            self._enter_finish()
         super().resume(state_folder)
         if self.best is not None:
             unpack_module("best", self.best, load_state(Path(state_folder)).tensors)
@@ -154,11 +198,13 @@ class _Run(TrainingRun):
         return state if self.best is None else replace(state, tensors=state.tensors | pack_module("best", self.best))
 
     def train_epoch(self, on_step: OnStep | None) -> EpochResult:
-        """See every training image, MNIST's as often as the config says, in a new order."""
+        """See every training image, MNIST's as often as the settings say, in a new order."""
+        if self._is_finish_due() and not self.is_finishing:
+            self._enter_finish()
         epoch = len(self.history)
         with self.seeded(epoch):
             result = self._train_epoch(epoch, on_step)
-        if self.best is not None and find_best([*self.history, result]) is result:
+        if self.best is not None and not self.is_finishing and find_best([*self.history, result]) is result:
             self.best.load_state_dict(self.final_model.state_dict())
         return result
 
@@ -167,9 +213,10 @@ class _Run(TrainingRun):
         self.model.train()
         total_loss = torch.zeros((), device=self.device)
         n_correct = torch.zeros((), dtype=torch.int64, device=self.device)
+        n_epochs_before = sum(result.is_finish == self.is_finishing for result in self.history)
         for step, picked in enumerate(self._batches()):
-            n_before = epoch * self.n_steps_per_epoch + step
-            set_learning_rate(self.optimizer, self.config.learning_rate_at(n_before, self.n_steps_per_epoch))
+            n_before = n_epochs_before * self.n_steps_per_epoch + step
+            set_learning_rate(self.optimizer, self.phase.learning_rate_at(n_before, self.n_steps_per_epoch))
             loss, hits = self._step(self.images[picked], self.labels[picked], n_before)
             total_loss += loss * len(picked)
             n_correct += hits
@@ -180,10 +227,17 @@ class _Run(TrainingRun):
         learning_rate = self.optimizer.param_groups[0]["lr"]
         validation = self._validate()
         return EpochResult(
-            epoch + 1, mean_loss, accuracy, *validation, learning_rate, round(seconds, 3), round(n_images / seconds, 1)
+            epoch + 1,
+            mean_loss,
+            accuracy,
+            *validation,
+            learning_rate,
+            round(seconds, 3),
+            round(n_images / seconds, 1),
+            self.is_finishing,
         )
 
-    def finish(self, model: nn.Module) -> FitResult:
+    def make_result(self, model: nn.Module) -> FitResult:
         """The network, and how to use it; `model` is calibrated and moved."""
         temperature = 1.0
         if self.sets.validation is not None:
@@ -239,6 +293,11 @@ class _Run(TrainingRun):
         labels = torch.from_numpy(held_out.labels)
         n_correct = int((logits.argmax(1) == labels).sum())
         return F.cross_entropy(logits, labels).item(), n_correct / len(labels)
+
+
+def _has_finish_begun(state_folder: Path) -> bool:
+    """Whether an epoch of the finish is in the state kept there."""
+    return any(result.get("is_finish", False) for result in load_state(state_folder).history)
 
 
 def normalize(images: Tensor) -> Tensor:

@@ -3,10 +3,6 @@
 import torch
 from torch import nn
 
-# Weights averaged from the first step would remember the random start; so the average starts short:
-# after t steps it reaches back over (t + 10) / 9 of them (as in TensorFlow's ExponentialMovingAverage).
-EMA_WARMUP = 10.0
-
 
 def make_optimizer(name: str, model: nn.Module, learning_rate: float, weight_decay: float) -> torch.optim.Optimizer:
     """One kernel a step for all parameters; weight decay on filters and matrices only.
@@ -31,16 +27,14 @@ def set_learning_rate(optimizer: torch.optim.Optimizer, learning_rate: float) ->
 
 
 @torch.no_grad()
-def update_average(average: nn.Module, model: nn.Module, step: int, decay: float) -> None:
+def update_average(average: nn.Module, model: nn.Module, decay: float) -> None:
     """Move the averaged weights and norm statistics towards the current ones; counters are copied.
 
     Args:
         average: changed in place.
         model: of the same kind.
-        step: how many came before, over the whole run.
-        decay: share of the average that stays, once the start is behind.
+        decay: share of the average that stays.
     """
-    decay = min(decay, (1 + step) / (EMA_WARMUP + step))
     pairs = list(zip(average.state_dict().values(), model.state_dict().values(), strict=True))
     floats = [pair for pair in pairs if pair[0].is_floating_point()]
     torch._foreach_lerp_([a for a, _ in floats], [m for _, m in floats], 1 - decay)

@@ -41,6 +41,7 @@ class EpochResult:
         learning_rate: of the last step.
         seconds: it took, without validation.
         images_per_second: trained.
+        is_finish: whether it is one of the finish.
     """
 
     epoch: int
@@ -51,6 +52,7 @@ class EpochResult:
     learning_rate: float
     seconds: float
     images_per_second: float
+    is_finish: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types."""
@@ -62,8 +64,8 @@ class FitResult:
     """A finished run.
 
     Attributes:
-        model: the last epoch's weights, or with patience the best one's (averaged, if the config says so), on the CPU,
-            in evaluation mode.
+        model: the last epoch's weights, or with patience the best one's (averaged, if the config says so), or those
+            of the finish, on the CPU, in evaluation mode.
         config: for `save_checkpoint`, with the temperature fitted on the validation images, or 1.
         history: one result an epoch.
     """
@@ -74,5 +76,5 @@ class FitResult:
 
 
 def find_best(history: Sequence[EpochResult]) -> EpochResult:
-    """The epoch with the lowest loss on the images held out, the first of several."""
-    return min(history, key=lambda result: result.validation_loss)
+    """The epoch with the lowest loss on the images held out, the first of several; the finish's do not count."""
+    return min((result for result in history if not result.is_finish), key=lambda result: result.validation_loss)

@@ -28,6 +28,10 @@ from digitcore.training.state import (
     unpack_optimizer,
 )
 
+# Weights averaged from the first step would remember the random start; so the average starts short:
+# after t steps it reaches back over (t + 10) / 9 of them (as in TensorFlow's ExponentialMovingAverage).
+EMA_WARMUP = 10.0
+
 
 class TrainingRun:
     """One run's moving parts: made from a config, and put back to an earlier round by `resume`.
@@ -97,7 +101,11 @@ class TrainingRun:
             nn.utils.clip_grad_norm_(self.model.parameters(), self.config.max_gradient_norm)
         self.optimizer.step()
         if self.average is not None:
-            update_average(self.average, self.model, step, self.config.ema_decay)
+            update_average(self.average, self.model, self.average_decay(step))
+
+    def average_decay(self, step: int) -> float:
+        """The share of the average that stays after a step; see `learn`."""
+        return min(self.config.ema_decay, (1 + step) / (EMA_WARMUP + step))
 
     @contextmanager
     def seeded(self, number: int) -> Iterator[None]:
