@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+import torch
 from pillow_heif import register_heif_opener
 
 from tests.drawn import draw_page, encode
@@ -40,6 +41,15 @@ CHROMIUM_ARGUMENTS = (
 )
 MNIST_MISSING = "MNIST is not there: set DIGITCORE_DATA to the folder that holds MNIST/raw"
 PAGE_LINES = ["1730", "2047"]
+
+
+@pytest.fixture(scope="module")
+def one_thread() -> Iterator[None]:
+    """One thread for torch: sums come out the same, and tests beside each other do not wait for cores."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

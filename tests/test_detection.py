@@ -23,16 +23,10 @@ from digitcore.model import DigitNet, fold_norms
 from digitcore.orientation import Pose, turn_box
 from digitcore.results import Box
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 CPU = torch.device("cpu")
 SILENT = -12.0
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def _empty_maps(height, width, n_pages=1):

@@ -11,6 +11,8 @@ from digitcore.training.detector_validation import measure_pages
 from digitcore.training.state import STATE_NAME, load_state
 from tests.drawn_pages import LAYOUTS, DrawnPages
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 CPU = torch.device("cpu")
 MAKER = DrawnPages()
 # Everything that has a memory is in mid-air at each round's end; the last round is a short one.
@@ -27,14 +29,6 @@ CONFIG = DetectorConfig(
 
 class _StopError(Exception):
     """A break at a chosen place."""
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

@@ -5,12 +5,14 @@ from dataclasses import replace
 import pytest
 import torch
 
-from digitcore.training import AugmentationConfig, EpochResult, FinishConfig, TrainingSets, fit
+from digitcore.training import AugmentationConfig, EpochResult, FinishConfig, fit
 from digitcore.training.card import make_card
 from digitcore.training.optimization import update_average
 from digitcore.training.results import find_best
 from digitcore.training.state import load_state
-from tests.test_loop import PATIENT, PLAIN, RICH, assert_same, make_bars, weights
+from tests.test_loop import PATIENT, PLAIN, RICH, StopError, assert_same, make_sets, weights
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 VARIED = FinishConfig(
     n_epochs=2, learning_rate=0.001, n_repeats=2, augmentation=AugmentationConfig(rotation_degrees=5, noise_std=0.02)
@@ -18,21 +20,9 @@ VARIED = FinishConfig(
 FINISHED = replace(RICH, finish=VARIED)
 
 
-class _StopError(Exception):
-    """A break at a chosen place."""
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(scope="module")
 def sets():
-    return TrainingSets(make_bars(100, 0), make_bars(40, 1))
+    return make_sets()
 
 
 def test_the_finish_is_the_mean_of_its_start_and_of_every_step(sets, monkeypatch):
@@ -78,9 +68,9 @@ def test_a_run_resumed_around_its_finish_equals_an_unbroken_one(sets, tmp_path, 
 
     def stop_in_the_next_epoch(epoch, n_done, _):
         if (epoch, n_done) == (n_before + 1, 3):
-            raise _StopError
+            raise StopError
 
-    with pytest.raises(_StopError):
+    with pytest.raises(StopError):
         fit(FINISHED, sets, state_folder=tmp_path, on_step=stop_in_the_next_epoch)
     assert load_state(tmp_path).n_epochs_done == n_before
     resumed = fit(FINISHED, sets, state_folder=tmp_path, resume=True)
@@ -113,7 +103,7 @@ def test_interim_weights_within_the_finish_are_its_mean_so_far(sets):
     assert [len(each.history) for each in interim] == [5]
     assert not torch.equal(weights(interim[0])["fc.weight"], weights(result)["fc.weight"])
     one_epoch = replace(FINISHED, finish=replace(VARIED, n_epochs=1, start_share=2 / 3))
-    # The start counts as much as the four epochs would that two thirds of them stand for.
+    # Half of the mean of two epochs and their start, or two thirds of that of one: the start counts as two epochs do.
     torch.testing.assert_close(weights(interim[0])["fc.weight"], weights(fit(one_epoch, sets))["fc.weight"])
 
 

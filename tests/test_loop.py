@@ -16,6 +16,8 @@ from digitcore.training.loop import predict_logits
 from digitcore.training.results import find_best
 from digitcore.training.state import STATE_NAME, load_state
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 CPU = torch.device("cpu")
 PLAIN = TrainConfig(architecture="SeedCNN", n_epochs=4, batch_size=16, learning_rate=0.003)
 # Everything at once that has a memory: averaged weights, norms, decay, a schedule in mid-air, variation, dropout.
@@ -36,7 +38,7 @@ RICH = TrainConfig(
 )
 
 
-def make_bars(n, seed):
+def _make_bars(n, seed):
     """Ten classes that are easy to tell apart: a bright bar at the height that the label says, and noise."""
     rng = np.random.default_rng(seed)
     labels = rng.integers(0, 10, n)
@@ -46,18 +48,14 @@ def make_bars(n, seed):
     return LabeledImages(images, labels, f"bars-{seed}")
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+def make_sets():
+    # 100 is no multiple of 16: the last batch of an epoch is a short one.
+    return TrainingSets(_make_bars(100, 0), _make_bars(40, 1))
 
 
 @pytest.fixture(scope="module")
 def sets():
-    # 100 is no multiple of 16: the last batch of an epoch is a short one.
-    return TrainingSets(make_bars(100, 0), make_bars(40, 1))
+    return make_sets()
 
 
 def weights(result):
@@ -70,7 +68,7 @@ def assert_same(first, second):
         assert torch.equal(tensor, second[name]), name
 
 
-class _StopError(Exception):
+class StopError(Exception):
     """A break at a chosen place."""
 
 
@@ -122,7 +120,7 @@ def test_fit_equals_a_plain_loop(sets):
 
 
 @pytest.mark.parametrize("config", [PLAIN, RICH], ids=["plain", "rich"])
-def test_same_seed_sameweights(sets, config):
+def test_same_seed_same_weights(sets, config):
     config = replace(config, n_epochs=2)
     first = fit(config, sets)
     torch.rand(7)  # Whatever else draws random numbers has no say.
@@ -144,9 +142,9 @@ def test_resumed_run_equals_an_unbroken_one(sets, tmp_path, config, n_before):
 
     def stop_in_the_next_epoch(epoch, n_done, _):
         if (epoch, n_done) == (n_before + 1, 3):
-            raise _StopError
+            raise StopError
 
-    with pytest.raises(_StopError):
+    with pytest.raises(StopError):
         fit(config, sets, state_folder=tmp_path, on_step=stop_in_the_next_epoch)
     seen = []
     resumed = fit(config, sets, state_folder=tmp_path, resume=True, on_epoch=seen.append)
@@ -167,7 +165,7 @@ def contrary_sets(sets):
 PATIENT = replace(PLAIN, n_epochs=9, patience=2, holdout=True)
 
 
-def test_patience_stops_after_the_lowest_loss_and_keeps_itsweights(contrary_sets):
+def test_patience_stops_after_the_lowest_loss_and_keeps_its_weights(contrary_sets):
     result = fit(PATIENT, contrary_sets)
     losses = [epoch.validation_loss for epoch in result.history]
     best = losses.index(min(losses)) + 1
@@ -184,14 +182,14 @@ def test_patience_that_is_never_tried_trains_to_the_end(sets):
 
 
 @pytest.mark.parametrize("n_before", [1, 2])
-def test_a_resumed_run_remembers_the_bestweights(contrary_sets, tmp_path, n_before):
+def test_a_resumed_run_remembers_the_best_weights(contrary_sets, tmp_path, n_before):
     unbroken = fit(PATIENT, contrary_sets)
 
     def stop_in_the_next_epoch(epoch, n_done, _):
         if (epoch, n_done) == (n_before + 1, 3):
-            raise _StopError
+            raise StopError
 
-    with pytest.raises(_StopError):
+    with pytest.raises(StopError):
         fit(PATIENT, contrary_sets, state_folder=tmp_path, on_step=stop_in_the_next_epoch)
     assert_same(
         weights(fit(PATIENT, contrary_sets, state_folder=tmp_path, resume=True)),
@@ -254,7 +252,7 @@ def test_resuming_with_other_images(sets, tmp_path):
     config = replace(PLAIN, n_epochs=1)
     fit(config, sets, state_folder=tmp_path)
     with pytest.raises(ConfigError, match="other images"):
-        fit(config, TrainingSets(make_bars(100, 5)), state_folder=tmp_path, resume=True)
+        fit(config, TrainingSets(_make_bars(100, 5)), state_folder=tmp_path, resume=True)
 
 
 def test_resuming_without_a_state(sets, tmp_path):
@@ -303,7 +301,7 @@ def test_averaged_weights_equal_the_sum_by_hand(sets, tmp_path):
 
 def test_no_images_to_train_on():
     with pytest.raises(ConfigError, match="no images"):
-        fit(PLAIN, TrainingSets(make_bars(0, 0)))
+        fit(PLAIN, TrainingSets(_make_bars(0, 0)))
 
 
 def test_without_validation_the_temperature_is_one(sets):

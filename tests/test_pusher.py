@@ -7,7 +7,6 @@ import shutil
 import threading
 
 import pytest
-import torch
 
 from digitcore.checkpoint import load_checkpoint
 from digitcore.errors import ConfigError, HubError
@@ -16,13 +15,7 @@ from tests.small_mnist import COUNTS, write_small_mnist
 from train import train
 from train.pusher import Pusher, add_push_options, list_push_options
 
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture

@@ -25,6 +25,8 @@ from digitcore.training.region_set import (
 from digitcore.training.state import STATE_NAME, load_state
 from tests.drawn_pages import LAYOUTS, DrawnPages, draw_page
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 MAKER = DrawnPages()
 TRUTH = [box for layout in LAYOUTS for _, box in layout]
 CONFIG = RegionConfig(arguments={"region_width": 8}, n_epochs=3, batch_size=8, warmup_steps=4, ema_decay=0.9)
@@ -48,14 +50,6 @@ class PointingDetector:
 
 
 DETECTOR = PointingDetector()
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

@@ -20,6 +20,8 @@ from digitcore.training.card import make_card
 from digitcore.training.loop import predict_logits
 from train import train
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 N_TRAIN, N_TEST = 300, 50
 # The command, on made-up images of MNIST's form but not of its number.
 SMALL_RUN = (
@@ -32,14 +34,6 @@ SMALL_RUN = (
 def _idx(array):
     header = bytes([0, 0, 8, array.ndim]) + b"".join(int(n).to_bytes(4, "big") for n in array.shape)
     return header + array.astype(np.uint8).tobytes()
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture
