@@ -7,6 +7,7 @@ import torch
 
 from digitcore.training import AugmentationConfig, EpochResult, FinishConfig, fit
 from digitcore.training.card import make_card
+from digitcore.training.loop import normalize
 from digitcore.training.optimization import update_average
 from digitcore.training.results import find_best
 from digitcore.training.state import load_state
@@ -93,8 +94,24 @@ def test_the_finish_of_a_patient_run_goes_on_from_the_best_weights(sets):
         seconds=find_best(finished.history).seconds,
         images_per_second=find_best(finished.history).images_per_second,
     )
-    for name, tensor in weights(best).items():
-        torch.testing.assert_close(weights(finished)[name], tensor, atol=1e-6, rtol=0, msg=name)
+    for (name, tensor), (_, expected) in zip(
+        finished.model.named_parameters(), best.model.named_parameters(), strict=True
+    ):
+        torch.testing.assert_close(tensor, expected, atol=1e-6, rtol=0, msg=name)
+
+
+def test_the_norms_statistics_are_those_of_images_as_they_are(sets, monkeypatch):
+    """In one batch of all that the finish shows, each image twice: mean and variance of the first layer, by hand."""
+    monkeypatch.setattr("digitcore.training.loop.STATISTICS_BATCH_SIZE", 1_000)
+    convolution, norm = fit(FINISHED, sets).model.stem
+    images = torch.from_numpy(sets.train.images).repeat(2, 1, 1)[:, None]
+    features = convolution(normalize(images.float() / 255))
+    torch.testing.assert_close(norm.running_mean, features.mean((0, 2, 3)), atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(norm.running_var, features.var((0, 2, 3)), atol=1e-5, rtol=1e-4)
+    # Without a finish they are those gathered on the way, of images varied.
+    convolution, norm = fit(RICH, sets).model.stem
+    features = convolution(normalize(images.float() / 255))
+    assert not torch.allclose(norm.running_var, features.var((0, 2, 3)), rtol=0.01)
 
 
 def test_interim_weights_within_the_finish_are_its_mean_so_far(sets):
@@ -126,5 +143,5 @@ def test_the_card_tells_of_the_finish():
     card = make_card("mynet", config, metrics)
     assert "2 of 2 epochs, these being the weights of epoch 2, " in card
     assert "1 more epoch with MNIST's images 5 times each, at a steady learning rate of 0.002" in card
-    assert "those before count 50%" in card
+    assert "those before count 50%" in card and "statistics were then taken anew, of images that were not" in card
     assert "more epoch" not in make_card("mynet", config, metrics | {"history": history[:2]})

@@ -206,7 +206,8 @@ def _describe_finish(config: TrainConfig, history: Sequence[Mapping[str, Any]]) 
     return (
         f" From these weights {n_done} more {epochs} with MNIST's images {finish.n_repeats} times each, at a steady "
         f"learning rate of {finish.learning_rate:g}; what is here is the mean of the weights after each step of that "
-        f"(stochastic weight averaging), in which those before count {finish.start_share:.0%}."
+        f"(stochastic weight averaging), in which those before count {finish.start_share:.0%}. The batch norms' "
+        "statistics were then taken anew, of images that were not varied."
     )
 
 

@@ -127,7 +127,9 @@ class FinishConfig:
     """How a run ends: it goes on from the weights chosen, at a steady rate, and averages all that comes by.
 
     The mean of the weights along such a path lies where the loss is flatter, and reads better, than where the path ends
-    (Izmailov et al., Averaging Weights Leads to Wider Optima and Better Generalization, 2018).
+    (Izmailov et al., Averaging Weights Leads to Wider Optima and Better Generalization, 2018). The batch norms'
+    statistics are then taken anew, of images as they are: those gathered on the way are of other weights, and of images
+    varied.
 
     Attributes:
         n_epochs: more, beside the config's.

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor, nn
+from torch.optim.swa_utils import update_bn
 
 from digitcore.checkpoint import MNIST_NORMALIZATION, CheckpointConfig
 from digitcore.data import LabeledImages, load_mnist, split_train
@@ -31,6 +32,9 @@ from digitcore.training.state import RunState, load_state, pack_module, unpack_m
 logger = logging.getLogger(__name__)
 
 EVALUATION_BATCH_SIZE = 1000
+# What the norms' statistics are taken of anew at the end: enough images for figures that more would not move.
+N_STATISTICS_IMAGES = 16_384
+STATISTICS_BATCH_SIZE = 256
 
 OnEpoch = Callable[[EpochResult], None]
 OnStep = Callable[[int, int, int], None]
@@ -225,6 +229,8 @@ class _Run(TrainingRun):
         mean_loss, accuracy = total_loss.item() / n_images, n_correct.item() / self.n_digits
         seconds = time.perf_counter() - start
         learning_rate = self.optimizer.param_groups[0]["lr"]
+        if self.is_finishing:
+            self._renew_statistics()
         validation = self._validate()
         return EpochResult(
             epoch + 1,
@@ -236,6 +242,17 @@ class _Run(TrainingRun):
             round(n_images / seconds, 1),
             self.is_finishing,
         )
+
+    def _renew_statistics(self) -> None:
+        """Give the averaged weights' norms the statistics of images as they are, of those that these epochs show.
+
+        See Izmailov et al. 2018 for why anew, and for why not of images varied Touvron et al., Fixing the train-test
+        resolution discrepancy, 2019: training's images have other statistics than those to be read.
+        """
+        order = torch.randperm(len(self.shown), generator=Generator().manual_seed(self.config.seed))
+        picked = self.shown[order[:N_STATISTICS_IMAGES].to(self.device)]
+        batches = picked.split(STATISTICS_BATCH_SIZE)
+        update_bn((normalize(self.images[batch].float() / 255) for batch in batches), self.final_model)
 
     def make_result(self, model: nn.Module) -> FitResult:
         """The network, and how to use it; `model` is calibrated and moved."""
