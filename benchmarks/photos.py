@@ -10,7 +10,7 @@ above the loaded state. The last line printed is JSON.
 On 46 photos and scans by strangers (345 digits, 7 pictures without any; they are not in the repository), one run:
 
     pipeline     F1    CER   exact  clean negatives
-    digitcore   .990   .004   29/30  7 of 7           detector@769ce12, digitnet@967f88e
+    digitcore   .990   .004   29/30  7 of 7           detector@769ce12, digitnet@62d414b
     article     .361   .988    0/30  0 of 7           checkpoints/seed
     tesseract   .409   .883    2/30  1 of 7           5.3.0
     rapidocr    .825   .350   13/30  6 of 7           3.10.0
