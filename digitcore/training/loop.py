@@ -32,7 +32,7 @@ from digitcore.training.state import RunState, load_state, pack_module, unpack_m
 logger = logging.getLogger(__name__)
 
 EVALUATION_BATCH_SIZE = 1000
-# What the norms' statistics are taken of anew at the end: other draws of so many give the same validation loss (±.0001).
+# What the norms' statistics are taken of anew at the end: other draws move the validation loss by .0001 at most.
 N_STATISTICS_IMAGES = 16_384
 STATISTICS_BATCH_SIZE = 256
 
