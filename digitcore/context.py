@@ -12,12 +12,13 @@ from digitcore.detector import INK_STRIDE, InkKind
 
 # What a pen or a press wrote that is no digit; rules are paper.
 OTHER_KINDS = (InkKind.LETTERS, InkKind.PRINT, InkKind.SCRIBBLE)
+_PAGE_SHARE = "digits' share of the page's ink"
 CONTEXT_FEATURES = (
     "log of the longer side in pixels of the largest level",
     "the best other find near by on the same line, by score and likeness in height",
     "digits' share of the ink beside it, near",
     "digits' share of the ink beside it, further along the line",
-    "digits' share of the page's ink",
+    _PAGE_SHARE,
     "log of the inked share of its box",
     "log of 1 and other ink near it by ink in its box",
     "log of 1 and digits' ink near it by ink in its box",
@@ -66,6 +67,15 @@ def describe_context(detections: Detections, shape: tuple[int, ...]) -> npt.NDAr
         np.log1p(near[0] / (own_ink + 1)),
     ]
     return np.column_stack(features).astype(np.float32)
+
+
+def is_mostly_other_writing(context: npt.NDArray[np.float32]) -> bool:
+    """Whether most of the ink on a page is letters', print's or a scribble's.
+
+    Args:
+        context: (n, `N_CONTEXT`) of its finds; where there are none, nothing is known and it is not.
+    """
+    return bool((context[:, CONTEXT_FEATURES.index(_PAGE_SHARE)] < 0.5).any())
 
 
 def _find_company(

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from digitcore.checkpoint import Checkpoint
 from digitcore.classifier import DigitClassifier
+from digitcore.context import is_mostly_other_writing
 from digitcore.detection import PageDetector
 from digitcore.device import is_lent, lend_gpu
 from digitcore.finding import find_in_photo
@@ -26,6 +27,9 @@ from digitcore.splitting import choose_segments, propose_segments
 # On a pad nearly all ink is meant as a digit; in a photo most of it is not.
 MIN_SKETCH_CONFIDENCE = 0.4
 MIN_PHOTO_CONFIDENCE = 0.5
+# Where most of what is written is no digit, one find at least must be as clear as this for any to be read: among
+# letters there is always some shape like a digit's.
+MIN_CLEAREST_AMONG_LETTERS = 0.8
 # What a lent GPU is asked for; a photo takes a fraction of a second, the GPU's start some.
 PHOTO_SECONDS = 15
 DIGIT_SHAPE, WARM_UP_SHAPE = (28, 28), (768, 1024)
@@ -208,7 +212,10 @@ class DigitReader:
         fused = fuse_classes(opinions)
         presence = fuse_presence(gather_features(scores, opinions, fused, context))
         probs = fused * presence[:, None]
-        return _Opinions(candidates, probs, probs.max(axis=1, initial=0.0), images)
+        clarity = probs.max(axis=1)
+        if clarity.max() < MIN_CLEAREST_AMONG_LETTERS and is_mostly_other_writing(context):
+            clarity = np.zeros_like(clarity)
+        return _Opinions(candidates, probs, clarity, images)
 
     def _read_sketched(self, candidates: Sequence[Candidate]) -> _Opinions:
         """Cut candidates where digits may touch, classify all pieces in one batch, keep the best way through."""

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from digitcore.context import CONTEXT_FEATURES, N_CONTEXT, describe_context
+from digitcore.context import CONTEXT_FEATURES, N_CONTEXT, describe_context, is_mostly_other_writing
 from digitcore.detection import Detections
 from digitcore.detector import InkKind
 
@@ -80,3 +80,14 @@ def test_ink_beside_a_find_without_its_own():
 def test_at_the_edge_and_without_area():
     features = see([(-5, -5, 20, 40), (395, 190, 20, 40), (50, 50, 0, 0)], ink=[(0, 0, 400, 200, InkKind.PRINT)])
     assert np.isfinite(features).all()
+
+
+@pytest.mark.parametrize(("n_letters", "is_mostly_other"), [(0, False), (1, False), (2, True), (5, True)])
+def test_what_most_of_the_ink_is(n_letters, is_mostly_other):
+    digit = (10, 10, 20, 40)
+    letters = [(60 + 30 * i, 10, 20, 39, InkKind.LETTERS) for i in range(n_letters)]
+    assert is_mostly_other_writing(see([digit], ink=[(*digit, InkKind.DIGIT), *letters])) is is_mostly_other
+
+
+def test_of_a_page_without_finds_nothing_is_known():
+    assert not is_mostly_other_writing(see([], ink=[(60, 10, 20, 40, InkKind.LETTERS)]))

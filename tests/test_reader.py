@@ -1,4 +1,5 @@
 import inspect
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -14,6 +15,8 @@ from digitcore.merging import DetectionConfig
 from digitcore.preprocessing import normalize_digits
 from digitcore.reader import MIN_SKETCH_CONFIDENCE, DigitReader
 from digitcore.results import Reason
+
+LETTER_GREY = 80
 
 
 def _count(rows: int, confidence: float) -> np.ndarray:
@@ -151,6 +154,32 @@ def test_read_photo_confidence_counts_both_opinions():
 def test_read_photo_rejects_what_both_doubt():
     reading = _reader(_CountingClassifier(0.2), score=0.3).read_photo(_strokes([(100, 100)]))
     assert reading.text == "" and Reason.UNCLEAR in [each.reason for each in reading.rejected]
+
+
+class _DetectorOfNotes(_PlantedDetector):
+    """Takes black strokes for digits and grey ones for letters, which it does not count among the finds."""
+
+    def detect(self, grey, config=None):
+        found = super().detect(grey, config)
+        _, marks, stats, _ = cv2.connectedComponentsWithStats((grey < 100).astype(np.uint8))
+        kinds = found.ink_kinds.copy()
+        is_digit = np.array([grey[marks == mark].min() < LETTER_GREY // 2 for mark in range(1, len(stats))], bool)
+        kinds[np.isin(marks, 1 + np.flatnonzero(~is_digit))] = InkKind.LETTERS
+        boxes, scores, probs = (part[is_digit] for part in (found.boxes, found.scores, found.probs))
+        return replace(found, boxes=boxes, scores=scores, probs=probs, ink_kinds=kinds)
+
+
+@pytest.mark.parametrize(("n_letters", "score", "is_read"), [(0, 0.7, True), (1, 0.7, True), (4, 0.8, False), (4, 0.999, True)])
+def test_among_letters_one_find_must_be_clear(n_letters, score, is_read, monkeypatch):
+    picture = np.minimum(
+        _strokes([(300, 190)]), np.maximum(_strokes([(40 + 140 * i, 0) for i in range(n_letters)]), LETTER_GREY)
+    )
+    reader = DigitReader(_CountingClassifier(0.9999), _DetectorOfNotes(score, 0.9999))
+    reading = reader.read_photo(picture)
+    assert len(reading.digits) == is_read
+    assert [r.reason for r in reading.rejected].count(Reason.UNCLEAR) == (not is_read)
+    monkeypatch.setattr("digitcore.reader.MIN_CLEAREST_AMONG_LETTERS", 0.0)
+    assert len(reader.read_photo(picture).digits) == 1
 
 
 def test_detector_of_another_kind_is_refused():
