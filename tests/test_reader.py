@@ -169,7 +169,9 @@ class _DetectorOfNotes(_PlantedDetector):
         return replace(found, boxes=boxes, scores=scores, probs=probs, ink_kinds=kinds)
 
 
-@pytest.mark.parametrize(("n_letters", "score", "is_read"), [(0, 0.7, True), (1, 0.7, True), (4, 0.8, False), (4, 0.999, True)])
+@pytest.mark.parametrize(
+    ("n_letters", "score", "is_read"), [(0, 0.7, True), (1, 0.7, True), (4, 0.8, False), (4, 0.999, True)]
+)
 def test_among_letters_one_find_must_be_clear(n_letters, score, is_read, monkeypatch):
     picture = np.minimum(
         _strokes([(300, 190)]), np.maximum(_strokes([(40 + 140 * i, 0) for i in range(n_letters)]), LETTER_GREY)

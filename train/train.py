@@ -11,7 +11,7 @@ weights. MNIST is looked for in --data, or DIGITCORE_DATA. The test images are r
 --push-to-hub NAME pushes the checkpoint as train.push does, with --push-every N after each N epochs too, meanwhile.
 
 Measured: `seed` 98.62 % of the test images (98.87 ± 0.22 % over seeds 0, 1, 2) in 4 minutes on one busy core of an AMX
-Xeon, bfloat16; `digitnet` 99.69, 99.74 and 99.73 % (seeds 0, 1, 2) in 115 to 140 on one core of an EPYC with AVX2, float32.
+Xeon, bfloat16; `digitnet` 99.69, 99.74 and 99.73 % (seeds 0, 1, 2) in 115 to 140, one core of an EPYC, AVX2, float32.
 """
 
 import argparse
