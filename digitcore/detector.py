@@ -160,11 +160,18 @@ def prepare_channels(grey: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
     channels = np.empty((N_CHANNELS, *grey.shape), np.float32)
     np.subtract(levels, light, out=channels[0])
     channels[0] *= CONTRAST_GAIN / (light + DARKEST_LIGHT)
-    np.arcsinh(channels[0], out=channels[0])
+    _take_arcsinh(channels[0])
     mean, deviation = (value.item() for value in cv2.meanStdDev(grey))
     np.subtract(levels, mean, out=channels[1])
     channels[1] /= max(deviation, MIN_STANDARD_DEVIATION)
     return channels
+
+
+def _take_arcsinh(values: npt.NDArray[np.float32]) -> None:
+    """In place, by its logarithm: numpy computes that many numbers at once, and its own arcsinh one by one."""
+    magnitude = np.abs(values)
+    root = np.sqrt(np.square(magnitude) + 1)
+    np.copysign(np.log(magnitude + root), values, out=values)
 
 
 def _double(features: Tensor) -> Tensor:
